@@ -1,0 +1,1 @@
+"""Experiments: each module a default configuration and a `main`."""

@@ -1,0 +1,120 @@
+"""The two networks. Images are [batch, height, width, channels] floats in [0, 1]; so are the outputs."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxae import ops
+from jaxae.errors import UserError
+from jaxae.layers import Conv, ConvTranspose
+
+
+class Autoencoder(nn.Module):
+    """An encoder and a decoder, each a chain of layers; ReLU between layers, sigmoid at the end.
+
+    way: how convolutions are computed, a name in `jaxae.ops`; the parameters do not depend on it.
+    dtype: what activations are computed in; the parameters and the output stay float32.
+    """
+
+    way: str = "auto"
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self):
+        self.ops = ops.pick(self.way)
+        self.encoder = self.encoder_layers()
+        self.decoder = self.decoder_layers()
+
+    def encoder_layers(self) -> Sequence[nn.Module]:
+        """The layers from image to code."""
+        raise NotImplementedError
+
+    def decoder_layers(self) -> Sequence[nn.Module]:
+        """The layers from code to image."""
+        raise NotImplementedError
+
+    def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
+        """The restored images, float32 in (0, 1)."""
+        return self._leave(nn.sigmoid(self._decode(self._encode(self._enter(images)))))
+
+    def encode(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch rows columns features"]:
+        """The codes of `images`, float32, non-negative."""
+        return self._leave(self._encode(self._enter(images)))
+
+    def decode(self, codes: Float[Array, "batch rows columns features"]) -> Float[Array, "batch height width channels"]:
+        """The images of `codes`, float32 in (0, 1)."""
+        return self._leave(nn.sigmoid(self._decode(self._enter(codes))))
+
+    def _enter(self, x: Array) -> Array:
+        return self.ops.enter(x.astype(self.dtype))
+
+    def _leave(self, x: Array) -> Array:
+        return self.ops.leave(x).astype(jnp.float32)
+
+    def _encode(self, x: Array) -> Array:
+        for layer in self.encoder:
+            x = nn.relu(layer(x))
+        return x
+
+    def _decode(self, x: Array) -> Array:
+        for layer in self.decoder[:-1]:
+            x = nn.relu(layer(x))
+        return self.decoder[-1](x)
+
+
+class MnistDenoiser(Autoencoder):
+    """28×28×1 through a 3×3×64 code; other sizes work too: a multiple of 4, at least 20."""
+
+    image_shape = (28, 28, 1)
+
+    def encoder_layers(self):
+        """28×28×1 → 14×14×16 → 7×7×32 → 3×3×64."""
+        return [
+            Conv(self.ops, 1, 16, 3, stride=2, padding=1),
+            Conv(self.ops, 16, 32, 3, stride=2, padding=1),
+            Conv(self.ops, 32, 64, 5),
+        ]
+
+    def decoder_layers(self):
+        """3×3×64 → 7×7×32 → 14×14×16 → 28×28×1."""
+        return [
+            ConvTranspose(self.ops, 64, 32, 5),
+            ConvTranspose(self.ops, 32, 16, 3, stride=2, padding=1, output_padding=1),
+            ConvTranspose(self.ops, 16, 1, 3, stride=2, padding=1, output_padding=1),
+        ]
+
+
+class CifarAutoencoder(Autoencoder):
+    """32×32×3 through a 28×28×8 code; other sizes work too: at least 5."""
+
+    image_shape = (32, 32, 3)
+
+    def encoder_layers(self):
+        """32×32×3 → 30×30×8 → 28×28×8."""
+        return [Conv(self.ops, 3, 8, 3), Conv(self.ops, 8, 8, 3)]
+
+    def decoder_layers(self):
+        """28×28×8 → 30×30×8 → 32×32×3."""
+        return [ConvTranspose(self.ops, 8, 8, 3), ConvTranspose(self.ops, 8, 3, 3)]
+
+
+MODELS: dict[str, type[Autoencoder]] = {"mnist": MnistDenoiser, "cifar": CifarAutoencoder}
+
+
+def for_image_shape(shape: tuple[int, ...]) -> str:
+    """The name in `MODELS` of the network made for images of `shape` [height, width, channels].
+
+    Raises UserError where none is.
+    """
+    for name, model in MODELS.items():
+        if model.image_shape == tuple(shape):
+            return name
+    known = ", ".join(f"{name} {'×'.join(map(str, model.image_shape))}" for name, model in MODELS.items())
+    raise UserError(f"no network is made for images of shape {'×'.join(map(str, shape))}; there are: {known}")
+
+
+def parameter_count(params) -> int:
+    """How many numbers `params` holds."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,23 @@
+"""Every test runs on 8 fake CPU devices, strict about dtypes and rank promotion, with array shapes checked."""
+
+import os
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_NUM_CPU_DEVICES"] = "8"
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Checks the `Float[Array, "batch height width channels"]` annotations of every public function at run time.
+install_import_hook("jaxae", "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data: `mnist/` (the four official files) and `tensorflow_datasets/cifar10/` (prepared)."""
+    if "JAXAE_TEST_DATA" not in os.environ:
+        pytest.skip("JAXAE_TEST_DATA is unset: it names the folder with the real MNIST and CIFAR-10")
+    return Path(os.environ["JAXAE_TEST_DATA"]).resolve(strict=True)
