@@ -65,13 +65,13 @@ def poisson(key: PRNGKeyArray, images: Images, peak: Strength, clip: bool = Fals
 def salt(key: PRNGKeyArray, images: Images, probability: Strength, clip: bool = False) -> Images:
     """Each value, a channel of a pixel, becomes 1 with this probability (as in `skimage.util.random_noise`)."""
     x, probability = _prepare(images, probability)
-    return _finish(jnp.where(_hit(key, x.shape, probability), 1, x), images, clip)
+    return _finish(jnp.where(jax.random.uniform(key, x.shape, x.dtype) < probability, 1, x), images, clip)
 
 
 def pepper(key: PRNGKeyArray, images: Images, probability: Strength, clip: bool = False) -> Images:
     """Each value, a channel of a pixel, becomes 0 with this probability (as in `skimage.util.random_noise`)."""
     x, probability = _prepare(images, probability)
-    return _finish(jnp.where(_hit(key, x.shape, probability), 0, x), images, clip)
+    return _finish(jnp.where(jax.random.uniform(key, x.shape, x.dtype) < probability, 0, x), images, clip)
 
 
 def salt_and_pepper(key: PRNGKeyArray, images: Images, probability: Strength, clip: bool = False) -> Images:
@@ -88,7 +88,7 @@ def masking(key: PRNGKeyArray, images: Images, probability: Strength, clip: bool
     denoising autoencoders", 2008).
     """
     x, probability = _prepare(images, probability)
-    return _finish(jnp.where(_hit(key, (*x.shape[:-1], 1), probability), 0, x), images, clip)
+    return _finish(jnp.where(jax.random.uniform(key, (*x.shape[:-1], 1), x.dtype) < probability, 0, x), images, clip)
 
 
 def block_masking(
@@ -113,10 +113,6 @@ def _prepare(images: Array, strength: ArrayLike) -> tuple[Array, Array]:
     return images.astype(dtype), jnp.broadcast_to(strength, (*images.shape[:-3], 1, 1, 1))
 
 
-def _hit(key: Array, shape: tuple[int, ...], probability: Array) -> Array:
-    return jax.random.uniform(key, shape, probability.dtype) < probability
-
-
 def _finish(x: Array, images: Array, clip: bool) -> Array:
     return (jnp.clip(x, 0, 1) if clip else x).astype(images.dtype)
 
@@ -125,8 +121,15 @@ class Kind(NamedTuple):
     """A kind of noise that the command line can name."""
 
     function: Callable[..., Array]
-    strength: str  # what its strength is: a factor ≥ 0, a probability in [0, 1] or a peak > 0
+    strength: str  # what its strength is, a name in `_RULES`
     default: float
+
+
+_RULES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "factor": ("a number of at least 0", lambda value: 0 <= value < math.inf),
+    "probability": ("between 0 and 1", lambda value: 0 <= value <= 1),
+    "peak": ("a number above 0", lambda value: 0 < value < math.inf),
+}
 
 
 KINDS: dict[str, Kind] = {
@@ -158,16 +161,9 @@ class Noise:
     clip: bool = False
 
     def __post_init__(self):
-        for kind in self.kinds:
-            if kind not in KINDS:
-                close = difflib.get_close_matches(kind, [*KINDS, "none"], n=1, cutoff=0.5)
-                hint = f"; did you mean {close[0]}?" if close else ""
-                raise UserError(f"there is no noise of kind {kind!r}{hint} (there are: {', '.join(KINDS)}, none)")
         if len(self.kinds) != len(self.ranges):
-            raise UserError(
-                f"{len(self.kinds)} kinds of noise ({','.join(self.kinds)}) but {len(self.ranges)} factors: "
-                "give one for each kind, separated by commas"
-            )
+            count = f"{len(self.kinds)} kinds of noise but {len(self.ranges)} factors"
+            raise UserError(f"{count}: give each kind its own, separated by commas")
         for kind, (low, high) in zip(self.kinds, self.ranges, strict=True):
             _check_range(kind, low, high)
 
@@ -214,8 +210,7 @@ def parse(kind: str, factor: float | int | str | None = None, clip: bool = False
     if "none" in kinds:
         raise UserError(f"none stands alone among kinds of noise, not in {kind!r}: leave it out")
     if factor is None:
-        ranges = tuple((KINDS[name].default,) * 2 for name in kinds if name in KINDS)
-        ranges += ((0.0, 0.0),) * (len(kinds) - len(ranges))  # unknown kinds: `Noise` says so
+        ranges = tuple((_look_up(name).default,) * 2 for name in kinds)
     else:
         ranges = tuple(_parse_range(text) for text in str(factor).split(","))
     return Noise(kinds, ranges, clip)
@@ -228,6 +223,14 @@ def describe(noise: Noise) -> str:
     return f"{text}, clipped" if noise.clip else text
 
 
+def _look_up(name: str) -> Kind:
+    if name not in KINDS:
+        close = difflib.get_close_matches(name, [*KINDS, "none"], n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"there is no noise of kind {name!r}{hint} (there are: {', '.join(KINDS)}, none)")
+    return KINDS[name]
+
+
 def _parse_range(text: str) -> tuple[float, float]:
     low, separator, high = text.partition("..")
     try:
@@ -237,16 +240,10 @@ def _parse_range(text: str) -> tuple[float, float]:
 
 
 def _check_range(kind: str, low: float, high: float) -> None:
-    strength = KINDS[kind].strength
-    text = f"{strength} of {kind} noise"
+    strength = _look_up(kind).strength
+    rule, holds = _RULES[strength]
     for value in (low, high):
-        if not math.isfinite(value):
-            raise UserError(f"the {text} must be a finite number, not {value}")
-        if strength == "peak" and value <= 0:
-            raise UserError(f"the {text} must be above 0, not {value:g}")
-        if value < 0:
-            raise UserError(f"the {text} must not be negative: {value:g}")
-        if strength == "probability" and value > 1:
-            raise UserError(f"the {text} must be at most 1, not {value:g}")
+        if not holds(value):
+            raise UserError(f"the {strength} of {kind} noise must be {rule}, not {value:g}")
     if low > high:
-        raise UserError(f"the {text} has its range the wrong way round: write {high:g}..{low:g}, not {low:g}..{high:g}")
+        raise UserError(f"the range of {kind} noise is the wrong way round: write {high:g}..{low:g}")
