@@ -1,0 +1,29 @@
+"""Data sets as one `uint8` array: TFDS without TensorFlow, embedded data sets, and folders of images.
+
+A data set is known by its TFDS name (`mnist`, `cifar10`, `emnist/letters`), by the name of an embedded one (`digits`)
+or as `folder:PATH`. `resolve` settles what `auto` means, `ensure` prepares what is missing, `load` gives the pixels.
+"""
+
+from jaxae.data.catalog import (
+    Entry,
+    Resolved,
+    available,
+    default_data_dir,
+    ensure,
+    load,
+    load_labels,
+    prepare,
+    resolve,
+)
+
+__all__ = [
+    "Entry",
+    "Resolved",
+    "available",
+    "default_data_dir",
+    "ensure",
+    "load",
+    "load_labels",
+    "prepare",
+    "resolve",
+]

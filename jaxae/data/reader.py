@@ -1,0 +1,155 @@
+"""From a prepared TFDS data set to arrays, with the decoded pixels cached beside it."""
+
+import contextlib
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from jaxae.errors import UserError
+
+CHUNK = 4096  # records read at a time: one call for many is fast, one call for all would fill the memory
+
+
+def read_images(directory: Path, split: str) -> UInt8[np.ndarray, "n height width channels"]:
+    """The images of `split` of the prepared data set in `directory`, in the order TFDS stores them.
+
+    The first read decodes every image and keeps the pixels in `directory`/jaxae_cache where that can be written;
+    later reads take them from there. UserError if there is no such split, no image feature, or images of many sizes.
+    """
+    return _read(directory, split, "images")
+
+
+def read_labels(directory: Path, split: str) -> Int[np.ndarray, " n"] | None:
+    """The class labels (int64) that belong to `read_images`, or None where the data set has no class label."""
+    labels = _read(directory, split, "labels")
+    return labels if labels.size else None
+
+
+def _read(directory: Path, split: str, what: str) -> np.ndarray:
+    cache = directory / "jaxae_cache" / f"{split}.npz"
+    key = _fingerprint(directory)
+    try:
+        # A zip file carries a CRC of each member, which is verified as the member is read.
+        with np.load(cache) as stored:
+            if str(stored["key"]) == key:
+                return stored[what]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # absent, truncated or damaged: decode again
+    arrays = _decode(directory, split)
+    # A directory marked read-only is somebody's to keep as it is, even where permissions do not bind (root).
+    if directory.stat().st_mode & 0o222:
+        _write_atomically(cache, key=np.asarray(key), **arrays)
+    return arrays[what]
+
+
+def _fingerprint(directory: Path) -> str:
+    """Changes whenever a file of the prepared data set does: a cache made from other files is never served."""
+    files = sorted(path for path in directory.iterdir() if path.is_file())
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()
+
+
+def _write_atomically(path: Path, **arrays: np.ndarray) -> None:
+    """Writes the cache, or leaves things as they were where the directory is read-only or the disk full."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        os.replace(unfinished, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(directory))
+    name = builder.info.full_name
+    if split not in builder.info.splits:
+        there = ", ".join(sorted(builder.info.splits)) or "none"
+        raise UserError(f"data set {name} has no split {split!r}; its splits: {there}")
+    image_key, label_key = _image_and_label(builder.info.features, builder.info.supervised_keys, name)
+    # Only these two are decoded, whatever else an example holds.
+    wanted = [image_key, label_key] if label_key else [image_key]
+    features = tfds.features.FeaturesDict({key: builder.info.features[key] for key in wanted})
+    count = builder.info.splits[split].num_examples
+    images, labels = None, np.zeros(count if label_key else 0, np.int64)
+    index = -1
+    try:
+        for index, record in enumerate(_records(builder, split)):
+            example = features.deserialize_example_np(record)
+            image = example[image_key]
+            if images is None:
+                images = np.zeros((count, *image.shape), np.uint8)
+            if image.shape != images.shape[1:]:
+                raise UserError(
+                    f"the images of {name} vary in size ({images.shape[1:]} and {image.shape}): "
+                    "a network needs one size; export them as files and use folder:PATH, which crops and resizes"
+                )
+            images[index] = image
+            if label_key:
+                labels[index] = example[label_key]
+    except (OSError, ValueError, RuntimeError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"data set {name} in {directory} is damaged ({reason}); delete it and prepare it again"
+        ) from error
+    if index + 1 != count or images is None:
+        raise UserError(f"data set {name} in {directory} holds {index + 1} of {count} images; prepare it again")
+    return {"images": images, "labels": labels}
+
+
+def _image_and_label(features, supervised_keys, name: str) -> tuple[str, str | None]:
+    """The keys of the image and of its class label, `image` and `label` or the supervised pair where there are many."""
+    import tensorflow_datasets as tfds
+
+    def pick(keys: list[str], preferred: tuple) -> str | None:
+        return next((key for key in (*preferred, *keys) if key in keys), None)
+
+    if not isinstance(features, tfds.features.FeaturesDict):
+        raise UserError(f"data set {name} has no image: its examples are {type(features).__name__}")
+    supervised = supervised_keys or ()
+    images = [
+        key
+        for key, feature in features.items()
+        if isinstance(feature, tfds.features.Image | tfds.features.Tensor)
+        and len(feature.shape) == 3
+        and feature.np_dtype == np.uint8
+    ]
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    image = pick(images, ("image", *supervised[:1]))
+    if image is None:
+        raise UserError(f"data set {name} has no uint8 image of rank 3; its features: {', '.join(features)}")
+    return image, pick(labels, ("label", *supervised[1:]))
+
+
+def _records(builder, split: str) -> Iterator[bytes]:
+    """Serialized examples in TFDS's order; TFRecord files, the format TFDS writes with TensorFlow, are read here."""
+    if builder.info.file_format.value == "tfrecord":
+        for file in builder.info.splits[split].filepaths:
+            yield from _tfrecords(Path(file))
+        return
+    source = builder.as_data_source(split).data_source
+    for start in range(0, len(source), CHUNK):
+        yield from source.__getitems__(range(start, min(start + CHUNK, len(source))))
+
+
+def _tfrecords(path: Path) -> Iterator[bytes]:
+    """Records of a TFRecord file: length (uint64), its CRC (4 bytes), the record, its CRC (4 bytes).
+
+    The format: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+    """
+    with path.open("rb") as file:
+        while header := file.read(12):
+            length = int.from_bytes(header[:8], "little")
+            record = file.read(length)
+            if len(header) != 12 or len(record) != length or len(file.read(4)) != 4:
+                raise ValueError(f"{path.name} is truncated")
+            yield record
