@@ -18,7 +18,9 @@ def parse(arguments: type, *, description: str | None = None, default=None):
     import tyro
 
     kwargs = {} if default is None else {"default": default}
-    return tyro.cli(arguments, description=description, **kwargs)
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    prog = f"python -m {module.name.removesuffix('.__main__')}" if module is not None else None
+    return tyro.cli(arguments, prog=prog, description=description, **kwargs)
 
 
 def run_main(main: Callable[[], None]) -> NoReturn:

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxae import ops
 from jaxae.errors import UserError
 from jaxae.layers import Conv, ConvTranspose
+
+Images = Float[Array, "batch height width channels"]
+Codes = Float[Array, "batch rows columns features"]
 
 
 class Autoencoder(nn.Module):
@@ -23,6 +26,7 @@ class Autoencoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
+        """Make the layers."""
         self.ops = ops.pick(self.way)
         self.encoder = self.encoder_layers()
         self.decoder = self.decoder_layers()
@@ -35,15 +39,15 @@ class Autoencoder(nn.Module):
         """The layers from code to image."""
         raise NotImplementedError
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
+    def __call__(self, images: Images) -> Images:
         """The restored images, float32 in (0, 1)."""
         return self._leave(nn.sigmoid(self._decode(self._encode(self._enter(images)))))
 
-    def encode(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch rows columns features"]:
+    def encode(self, images: Images) -> Codes:
         """The codes of `images`, float32, non-negative."""
         return self._leave(self._encode(self._enter(images)))
 
-    def decode(self, codes: Float[Array, "batch rows columns features"]) -> Float[Array, "batch height width channels"]:
+    def decode(self, codes: Codes) -> Images:
         """The images of `codes`, float32 in (0, 1)."""
         return self._leave(nn.sigmoid(self._decode(self._enter(codes))))
 
@@ -68,6 +72,7 @@ class MnistDenoiser(Autoencoder):
     """28×28×1 through a 3×3×64 code; other sizes work too: a multiple of 4, at least 20."""
 
     image_shape = (28, 28, 1)
+    least_size, size_step = 20, 4
 
     def encoder_layers(self):
         """28×28×1 → 14×14×16 → 7×7×32 → 3×3×64."""
@@ -90,6 +95,7 @@ class CifarAutoencoder(Autoencoder):
     """32×32×3 through a 28×28×8 code; other sizes work too: at least 5."""
 
     image_shape = (32, 32, 3)
+    least_size, size_step = 5, 1
 
     def encoder_layers(self):
         """32×32×3 → 30×30×8 → 28×28×8."""
@@ -103,6 +109,11 @@ class CifarAutoencoder(Autoencoder):
 MODELS: dict[str, type[Autoencoder]] = {"mnist": MnistDenoiser, "cifar": CifarAutoencoder}
 
 
+def build(name: str, way: str = "auto", precision: str = "float32") -> Autoencoder:
+    """The network called `name` in `MODELS`, computed with `way` (see `jaxae.ops`) in `precision`, a float dtype."""
+    return MODELS[name](way, jnp.dtype(precision))
+
+
 def for_image_shape(shape: tuple[int, ...]) -> str:
     """The name in `MODELS` of the network made for images of `shape` [height, width, channels].
 
@@ -111,10 +122,27 @@ def for_image_shape(shape: tuple[int, ...]) -> str:
     for name, model in MODELS.items():
         if model.image_shape == tuple(shape):
             return name
-    known = ", ".join(f"{name} {'×'.join(map(str, model.image_shape))}" for name, model in MODELS.items())
-    raise UserError(f"no network is made for images of shape {'×'.join(map(str, shape))}; there are: {known}")
+    known = ", ".join(f"{name} for {_text(model.image_shape)}" for name, model in MODELS.items())
+    raise UserError(f"no network is made for images of {_text(shape)} (there are: {known}): name one with --model")
 
 
-def parameter_count(params) -> int:
+def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Raise UserError unless the network called `name` takes images of `shape` and gives back the same shape."""
+    height, width, channels = shape
+    model = MODELS[name]
+    if channels != model.image_shape[2]:
+        raise UserError(f"the {name} network takes {model.image_shape[2]} channels, not images of {_text(shape)}")
+    if min(height, width) < model.least_size or height % model.size_step or width % model.size_step:
+        raise UserError(
+            f"the {name} network takes sizes from {model.least_size} on in steps of {model.size_step}, "
+            f"not images of {_text(shape)}"
+        )
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def parameter_count(params: PyTree) -> int:
     """How many numbers `params` holds."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,33 @@
+# `make demo` installs jaxae and trains the MNIST denoiser; `make test` installs it and runs the tests.
+# Nothing but Python >= 3.11 and make is needed. To choose: make test PYTHON=python3.12 VENV=.venv312 CONSTRAINTS=
+PYTHON ?= python3
+VENV ?= .venv
+# the exact set of packages that the tests ran with; empty takes the newest of each
+CONSTRAINTS ?= constraints.txt
+# torch is what the networks are checked against
+TEST_EXTRAS ?= test,torch
+PYTEST_ARGS ?=
+
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+
+.PHONY: demo test install lint clean
+
+demo: install
+	$(VENV)/bin/python -m jaxae.experiments.mnist_denoise
+
+test: $(VENV)/bin/python
+	$(PIP) --editable '.[$(TEST_EXTRAS)]'
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+
+install: $(VENV)/bin/python
+	$(PIP) --editable .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "jaxae needs Python 3.11 or later: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build *.egg-info

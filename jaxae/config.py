@@ -1,0 +1,119 @@
+"""What a run is: frozen dataclasses, from which `tyro` makes the command line and JSON makes `config.json`."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxae.errors import UserError
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images."""
+
+    name: str = "auto"
+    """Data set: a name that `python -m jaxae.data list` shows, or auto: the experiment's own where it is prepared or
+    can be had, else the embedded one that takes its place."""
+    dir: Path | None = None
+    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else TFDS's own default place."""
+    limit: int | None = None
+    """Train on the first N training images only."""
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """How the network's input is corrupted."""
+
+    kind: str = "gaussian"
+    """Name of a noise in `jaxae.noise`, or none."""
+    factor: float | str | None = None
+    """Strength of the noise; by default the kind's own."""
+    clip: bool = False
+    """Clip noisy images to [0, 1]."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the network is trained."""
+
+    epochs: int = 10
+    """Passes over the training images."""
+    batch_size: int = 128
+    """Images in a step."""
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    ops: str = "auto"
+    """How convolutions are computed: a name in `jaxae.ops`; auto picks for the backend."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What activations are computed in; parameters, Adam and the loss stay float32."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    model: Literal["auto", "mnist", "cifar"] = "auto"
+    """The network; auto takes the one made for the images' shape."""
+    seed: int = 0
+    """Of initial weights, shuffling and noise."""
+    run_dir: Path | None = None
+    """Where the run is written; by default runs/EXPERIMENT-DATE-TIME."""
+    resume: bool = False
+    """Go on with the run in --run-dir from its latest checkpoint."""
+
+    def check(self) -> None:
+        """Raise UserError on a value that no run can have."""
+        for name, value, least in (
+            ("--data.limit", self.data.limit, 1),
+            ("--train.epochs", self.train.epochs, 1),
+            ("--train.batch-size", self.train.batch_size, 1),
+            ("--seed", self.seed, 0),
+        ):
+            if value is not None and value < least:
+                raise UserError(f"{name} {value}: must be at least {least}")
+        if self.seed >= 2**32:
+            raise UserError(f"--seed {self.seed}: must be below 2**32")
+        if not 0 < self.train.learning_rate < float("inf"):
+            raise UserError(f"--train.learning-rate {self.train.learning_rate}: must be a positive number")
+        if self.resume and self.run_dir is None:
+            raise UserError("--resume needs --run-dir: the directory of the run to go on with")
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as JSON types, without where the run lies and whether it is being resumed."""
+        record = dataclasses.asdict(self)
+        del record["run_dir"], record["resume"]
+        record["data"]["dir"] = None if self.data.dir is None else str(self.data.dir)
+        return record
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Config":
+        """The inverse of `to_json`; raises TypeError or KeyError where `record` is no such thing."""
+        data = DataConfig(**record["data"])
+        if data.dir is not None:
+            data = dataclasses.replace(data, dir=Path(data.dir))
+        return cls(
+            data=data,
+            noise=NoiseConfig(**record["noise"]),
+            train=TrainConfig(**record["train"]),
+            model=record["model"],
+            seed=record["seed"],
+        )
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """What sets `new` apart from `old`, a line each; where the data lies is no difference."""
+
+    def flat(config: Config) -> dict[str, Any]:
+        flags = {"--model": config.model, "--seed": config.seed}
+        for group in ("data", "noise", "train"):
+            for key, value in dataclasses.asdict(getattr(config, group)).items():
+                flags[f"--{group}.{key.replace('_', '-')}"] = value
+        del flags["--data.dir"]
+        return flags
+
+    before, after = flat(old), flat(new)
+    return [f"{flag} was {before[flag]}, is {after[flag]}" for flag in before if before[flag] != after[flag]]

@@ -1,0 +1,20 @@
+"""Denoise MNIST: Gaussian noise of factor 0.5, ten epochs of plain Adam.
+
+python -m jaxae.experiments.mnist_denoise
+"""
+
+from jaxae.cli import run_main
+from jaxae.config import Config
+from jaxae.experiment import Experiment
+from jaxae.experiment import main as experiment_main
+
+EXPERIMENT = Experiment("mnist_denoise", data="mnist", fallback="digits", config=Config())
+
+
+def main() -> None:
+    """Run the experiment as the command line says."""
+    experiment_main(EXPERIMENT, __doc__)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,98 @@
+"""Pictures of a run, as PNG in its `figures/`: rows of images, and the curves of training."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jax import Array
+from jaxtyping import Float, PyTree, UInt8
+
+from jaxae import metrics
+from jaxae.noise import Noise, describe
+from jaxae.scores import BATCH_SIZE, Restore, clipped, noisy_batch
+
+INK, MUTED, GRID = "#1a1a2e", "#6b7280", "#e5e7eb"
+TRAIN, TEST = "#2563eb", "#d9480f"
+
+
+def write(
+    run_dir: Path,
+    restore: Restore,
+    variables: PyTree,
+    images: UInt8[np.ndarray, "n h w c"],
+    noise: Noise,
+    lines: list[dict[str, Any]],
+    columns: int = 10,
+) -> None:
+    """Write `images.png`, the first test images before and after, and `curves.png`."""
+    folder = run_dir / "figures"
+    folder.mkdir(exist_ok=True)
+    clean, noisy = noisy_batch(noise, images[:BATCH_SIZE], np.uint32(0))
+    clean, noisy = clean[:columns], noisy[:columns]
+    rows = {"original": clean, describe(noise): clipped(variables, noisy), "restored": restore(variables, noisy)}
+    save(image_rows(rows, clean), folder / "images.png")
+    save(curves(lines), folder / "curves.png")
+
+
+def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"]):
+    """A figure with a labelled row of images for each of `rows`, each image with its PSNR against `clean` below it."""
+    plt = _pyplot()
+    columns = len(clean)
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(columns * 1.05 + 0.9, len(rows) * 1.3), squeeze=False, layout="constrained"
+    )
+    for (label, images), line in zip(rows.items(), axes, strict=True):
+        psnr = metrics.psnr(images, clean)
+        for axis, image, value in zip(line, np.asarray(images), np.asarray(psnr), strict=True):
+            axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            if np.isfinite(value):
+                axis.set_xlabel(f"{value:.1f} dB", fontsize=8, color=MUTED, labelpad=2)
+        line[0].set_ylabel(label.replace(" + ", "\n+ "), fontsize=9, color=INK)
+    return figure
+
+
+def curves(lines: list[dict[str, Any]]):
+    """A figure of the MSE and the PSNR after each epoch, from the lines of `metrics.jsonl`."""
+    plt = _pyplot()
+    from matplotlib.ticker import MaxNLocator
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    epochs = [line["epoch"] for line in lines]
+    left.plot(epochs, [line["train_mse"] for line in lines], color=TRAIN, marker="o", ms=3, label="train")
+    left.plot(epochs, [line["mse"] for line in lines], color=TEST, marker="o", ms=3, label="test")
+    left.set_title("mean squared error", fontsize=10, color=INK, loc="left")
+    left.set_yscale("log")
+    left.legend(frameon=False, fontsize=9)
+    right.plot(epochs, [line["psnr"] for line in lines], color=TEST, marker="o", ms=3)
+    right.set_title("test PSNR [dB], mean over images", fontsize=10, color=INK, loc="left")
+    for axis in (left, right):
+        axis.set_xlabel("epoch", fontsize=9, color=MUTED)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(True, which="both", color=GRID, lw=0.6)
+        axis.tick_params(labelsize=8, colors=MUTED, which="both")
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def save(figure, path: Path) -> None:
+    """Write `figure` as PNG and free it."""
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        figure.savefig(temporary, dpi=130, facecolor="white", format="png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        _pyplot().close(figure)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    import matplotlib.pyplot as plt
+
+    return plt

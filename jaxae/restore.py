@@ -1,0 +1,42 @@
+"""A trained run as its users need it: the network and its parameters, without optimizer or data."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from jaxae import models, runs
+from jaxae.checkpoints import Checkpoints
+from jaxae.config import Config
+from jaxae.errors import UserError
+
+
+class TrainedRun(NamedTuple):
+    """What `restore_run` gives; ``model.apply({"params": params}, images)`` restores images."""
+
+    config: Config
+    model: models.Autoencoder
+    params: PyTree
+    epoch: int
+
+
+def restore_run(run_dir: Path, checkpoint: Literal["latest", "best"] = "latest") -> TrainedRun:
+    """Restore the parameters alone, on the default device, whatever they were trained on.
+
+    Raises UserError where `run_dir` holds no run, no checkpoint, or a damaged one.
+    """
+    config = runs.load_config(run_dir)
+    model = models.build(config.model, config.train.ops, config.train.precision)
+    images = jnp.zeros((1, *model.image_shape))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images)["params"])
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes)
+    if not (run_dir / "checkpoints").is_dir():
+        raise UserError(f"the run in {run_dir} has no checkpoint yet: let it finish an epoch")
+    with Checkpoints(run_dir, read_only=True) as checkpoints:
+        if not checkpoints.epochs:
+            raise UserError(f"the run in {run_dir} has no checkpoint yet: let it finish an epoch")
+        epoch = checkpoints.best_epoch if checkpoint == "best" else checkpoints.epochs[-1]
+        return TrainedRun(config, model, checkpoints.restore_params(epoch, like), epoch)

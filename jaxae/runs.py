@@ -1,0 +1,111 @@
+"""A run's directory: `config.json`, `metrics.jsonl`, `checkpoints/`, `figures/` and, at the end, `summary.json`."""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from jaxae.config import Config, differences
+from jaxae.errors import UserError
+
+CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` so that a reader sees the old file or the new one, never half of one."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that a reader sees the old file or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def default_directory(experiment: str) -> Path:
+    """A new directory below `runs/`, named after the experiment and the time."""
+    return Path("runs") / f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def is_run(run_dir: Path) -> bool:
+    """Whether `run_dir` holds a run, finished or not."""
+    return (run_dir / CONFIG).exists()
+
+
+def load_config(run_dir: Path) -> Config:
+    """The configuration of the run in `run_dir`."""
+    path = run_dir / CONFIG
+    if not run_dir.is_dir():
+        raise UserError(f"no run in {run_dir}: there is no such directory")
+    if not path.exists():
+        raise UserError(f"no run in {run_dir}: it holds no {CONFIG}")
+    try:
+        return Config.from_json(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a configuration of this version of jaxae: {error}") from error
+
+
+def check_directory(config: Config) -> None:
+    """Refuse a `config.run_dir` that holds another run, other files, or is no directory.
+
+    With ``config.resume`` it may hold a run; it may be missing or empty too, since a run may be stopped before it has
+    written anything.
+    """
+    run_dir = config.run_dir
+    if is_run(run_dir):
+        if not config.resume:
+            raise UserError(f"{run_dir} already holds a run: add --resume to go on with it, or name another --run-dir")
+    elif run_dir.exists() and not run_dir.is_dir():
+        raise UserError(f"{run_dir} is not a directory: name another --run-dir")
+    elif run_dir.exists() and any(run_dir.iterdir()):
+        raise UserError(f"{run_dir} is not empty and holds no run: name another --run-dir")
+
+
+def claim(config: Config) -> None:
+    """Make `config.run_dir` the run of `config`; one that is resumed must have the same configuration.
+
+    More epochs are no other configuration: training goes on.
+    """
+    check_directory(config)
+    if is_run(config.run_dir):
+        old = load_config(config.run_dir)
+        epochs = max(old.train.epochs, config.train.epochs)
+        old = dataclasses.replace(old, train=dataclasses.replace(old.train, epochs=epochs))
+        changed = differences(old, config)
+        if changed:
+            raise UserError(f"{config.run_dir} holds a run that differs: {'; '.join(changed)}; name another --run-dir")
+    config.run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(config.run_dir / CONFIG, config.to_json())
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """The figures of each epoch so far."""
+    path = run_dir / METRICS
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def write_metrics(run_dir: Path, lines: list[dict[str, Any]]) -> None:
+    """Replace the figures of all epochs."""
+    write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what the figures depend on."""
+    packages = ("jaxae", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+
+
+def device() -> dict[str, Any]:
+    """What the program ran on."""
+    import jax
+
+    devices = jax.devices()
+    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}

@@ -1,0 +1,127 @@
+"""Training: one step, one epoch as one compiled program, and the loop over epochs.
+
+The images stay on the device as uint8. Shuffling, gathering, scaling, noise and the steps all happen inside the
+epoch's program; the host touches the device once an epoch. Every random draw is a `fold_in` of the run's key with what
+it is for and the epoch or step, so a run that is stopped and resumed draws the same numbers.
+"""
+
+import functools
+from collections.abc import Iterator
+from time import perf_counter
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax import Array, lax
+from jaxtyping import Float, Int32, Key, PyTree, UInt8
+
+from jaxae.errors import UserError
+from jaxae.noise import Noise
+
+INIT, SHUFFLE, NOISE = range(3)  # what a key is for
+
+
+class TrainState(NamedTuple):
+    """All that changes in training."""
+
+    step: Int32[Array, ""]
+    params: PyTree
+    opt_state: PyTree
+
+
+class Task(NamedTuple):
+    """All that does not change in training; hashable, so that a compiled program can be specialised on it."""
+
+    model: nn.Module
+    optimizer: optax.GradientTransformation
+    noise: Noise
+    batch_size: int
+
+
+def init(task: Task, image_shape: tuple[int, int, int], key: Key[Array, ""]) -> TrainState:
+    """A fresh state for images of `image_shape` [height, width, channels]."""
+    images = jnp.zeros((1, *image_shape))
+    params = task.model.init(jax.random.fold_in(key, INIT), images)["params"]
+    return TrainState(jnp.int32(0), params, task.optimizer.init(params))
+
+
+def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Bytes 0…255 as float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255
+
+
+def loss_fn(
+    params: PyTree, model: nn.Module, noisy: Float[Array, "batch h w c"], clean: Float[Array, "batch h w c"]
+) -> Float[Array, ""]:
+    """Mean squared error of the restored images over all their numbers."""
+    return jnp.mean(jnp.square(model.apply({"params": params}, noisy) - clean))
+
+
+def train_step(
+    task: Task, state: TrainState, noisy: Float[Array, "batch h w c"], clean: Float[Array, "batch h w c"]
+) -> tuple[TrainState, Float[Array, ""]]:
+    """One step of the optimizer: the new state and the loss before it."""
+    loss, grads = jax.value_and_grad(loss_fn)(state.params, task.model, noisy, clean)
+    updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
+    return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), loss
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Full batches in an epoch; the remainder of each epoch's own shuffle is left out. Raises UserError if none."""
+    if batch_size > images:
+        raise UserError(
+            f"--train.batch-size {batch_size}: more than the {images} training images; use at most {images}"
+        )
+    return images // batch_size
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def train_epoch(
+    task: Task, state: TrainState, images: UInt8[Array, "n h w c"], key: Key[Array, ""]
+) -> tuple[TrainState, Float[Array, " steps"]]:
+    """One pass over `images` in an order of its own: the new state and the loss of each step."""
+    steps = steps_per_epoch(len(images), task.batch_size)
+    shuffle_key = jax.random.fold_in(jax.random.fold_in(key, SHUFFLE), state.step // steps)
+    noise_key = jax.random.fold_in(key, NOISE)
+    order = jax.random.permutation(shuffle_key, len(images))[: steps * task.batch_size]
+
+    def step(state: TrainState, indices: Array) -> tuple[TrainState, Array]:
+        clean = to_float(images[indices])
+        noisy = task.noise(jax.random.fold_in(noise_key, state.step), clean)
+        return train_step(task, state, noisy, clean)
+
+    return lax.scan(step, state, order.reshape(steps, task.batch_size))
+
+
+class Epoch(NamedTuple):
+    """What an epoch ends with."""
+
+    state: TrainState
+    number: int  # the first is 1
+    loss: float  # mean over the steps, each before its update
+    seconds: float  # without compiling
+    compile_seconds: float  # 0 after the first
+
+
+def fit(
+    task: Task, state: TrainState, images: UInt8[Array, "n h w c"], key: Key[Array, ""], epochs: int
+) -> Iterator[Epoch]:
+    """Train until `epochs` epochs are done, those in `state` included; yields after each.
+
+    A state given or yielded is consumed by the next epoch: copy what is to be kept.
+    """
+    start = perf_counter()
+    program = train_epoch.lower(task, state, images, key).compile()
+    compile_seconds = perf_counter() - start
+    for number in range(epochs_done(task, state, images) + 1, epochs + 1):
+        start = perf_counter()
+        state, losses = jax.block_until_ready(program(state, images, key))
+        yield Epoch(state, number, float(losses.mean()), perf_counter() - start, compile_seconds)
+        compile_seconds = 0.0
+
+
+def epochs_done(task: Task, state: TrainState, images: UInt8[Array, "n h w c"]) -> int:
+    """How many epochs led to `state`."""
+    return int(state.step) // steps_per_epoch(len(images), task.batch_size)
