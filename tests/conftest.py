@@ -21,3 +21,13 @@ def real_data() -> Path:
     if "JAXAE_TEST_DATA" not in os.environ:
         pytest.skip("JAXAE_TEST_DATA is unset: it names the folder with the real MNIST and CIFAR-10")
     return Path(os.environ["JAXAE_TEST_DATA"]).resolve(strict=True)
+
+
+@pytest.fixture(scope="session")
+def prepared_data(request: pytest.FixtureRequest, real_data: Path) -> Path:
+    """A TFDS data directory with the real MNIST, prepared once and kept between test runs."""
+    from jaxae.data import prepare
+
+    data_dir = Path(request.config.cache.mkdir("tensorflow_datasets"))
+    prepare("mnist", data_dir, real_data / "mnist")
+    return data_dir

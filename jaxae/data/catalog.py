@@ -20,7 +20,7 @@ from jaxtyping import Int, UInt8
 from jaxae.data import official, reader
 from jaxae.errors import UserError
 
-EMBEDDED = {"digits": "jaxae.data.digits"}
+EMBEDDED = ("digits",)
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 _DISK_SPACE = 600 << 20  # bytes: downloads, TFDS's temporary files and the result of the largest data set made here
