@@ -1,5 +1,6 @@
 """Checkpoints of a run, by Orbax: saved in the background, the latest and the best kept."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class Checkpoints:
             loaded = self._checkpointer.load_checkpointables(epoch, jax.tree.map(_abstract, like))
             recorded = self._checkpointer.checkpointables_metadata(epoch).custom_metadata["params_digest"]
         except Exception as error:  # Orbax and TensorStore raise what they like on a damaged file
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # else each array's own failure is logged as well
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{where} cannot be read: {type(error).__name__}: {reason}") from error
         if digest(loaded["params"]) != recorded:

@@ -92,11 +92,9 @@ class Config:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Config":
         """The inverse of `to_json`; raises TypeError or KeyError where `record` is no such thing."""
-        data = DataConfig(**record["data"])
-        if data.dir is not None:
-            data = dataclasses.replace(data, dir=Path(data.dir))
+        data_dir = record["data"]["dir"]
         return cls(
-            data=data,
+            data=DataConfig(**record["data"] | {"dir": None if data_dir is None else Path(data_dir)}),
             noise=NoiseConfig(**record["noise"]),
             train=TrainConfig(**record["train"]),
             model=record["model"],

@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float, PyTree, UInt8
 
 from jaxae import metrics
 from jaxae.noise import Noise, describe
-from jaxae.scores import BATCH_SIZE, Restore, clipped, noisy_batch
+from jaxae.scores import Restore, clipped, corrupt
 
 INK, MUTED, GRID = "#1a1a2e", "#6b7280", "#e5e7eb"
 TRAIN, TEST = "#2563eb", "#d9480f"
@@ -28,8 +29,8 @@ def write(
     """Write `images.png`, the first test images before and after, and `curves.png`."""
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
-    clean, noisy = noisy_batch(noise, images[:BATCH_SIZE], np.uint32(0))
-    clean, noisy = clean[:columns], noisy[:columns]
+    images = jnp.asarray(images[:columns])
+    clean, noisy = corrupt(noise, images, jnp.arange(len(images), dtype=jnp.uint32))
     rows = {"original": clean, describe(noise): clipped(variables, noisy), "restored": restore(variables, noisy)}
     save(image_rows(rows, clean), folder / "images.png")
     save(curves(lines), folder / "curves.png")

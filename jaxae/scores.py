@@ -7,13 +7,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, PyTree, UInt8
+from jaxtyping import Array, Float, Float32, PyTree, UInt8, UInt32
 
 from jaxae import metrics
 from jaxae.noise import Noise
 from jaxae.train import to_float
 
-BATCH_SIZE = 500  # part of how test noise is drawn: another size gives other noise
+BATCH_SIZE = 500
 TEST_KEY = 1_000_003  # not a run's seed: all runs are tested on the same noisy images
 
 Restore = Callable[[PyTree, Array], Array]  # a model's `apply`, or a function like `clipped`
@@ -36,25 +36,30 @@ def clipped(variables: PyTree, noisy: Float[Array, "batch h w c"]) -> Float[Arra
     return jnp.clip(noisy, 0, 1)
 
 
-def noisy_batch(noise: Noise, images: UInt8[Array, "batch h w c"], index: Array) -> tuple[Array, Array]:
-    """The clean and the noisy images of test batch number `index`, the same in every run."""
-    clean = to_float(images)
-    return clean, noise(jax.random.fold_in(jax.random.key(TEST_KEY), index), clean)
+def corrupt(
+    noise: Noise, images: UInt8[Array, "n h w c"], indices: UInt32[Array, " n"]
+) -> tuple[Float[Array, "n h w c"], Float[Array, "n h w c"]]:
+    """The clean and the noisy test images; image number i of a test split has the same noise in every run."""
+    clean, key = to_float(images), jax.random.key(TEST_KEY)
+    return clean, jax.vmap(lambda index, image: noise(jax.random.fold_in(key, index), image))(indices, clean)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _score_batch(restore: Restore, noise: Noise, variables: PyTree, images: Array, index: Array) -> tuple[Array, ...]:
-    clean, noisy = noisy_batch(noise, images, index)
+def _score_batch(
+    restore: Restore, noise: Noise, variables: PyTree, images: Array, indices: Array
+) -> tuple[Array, Array, Array]:
+    clean, noisy = corrupt(noise, images, indices)
     restored = restore(variables, noisy)
-    return tuple(metric(restored, clean) for metric in (metrics.mse, metrics.psnr, metrics.ssim))
+    return metrics.mse(restored, clean), metrics.psnr(restored, clean), metrics.ssim(restored, clean)
 
 
 def score(restore: Restore, variables: PyTree, images: UInt8[np.ndarray, "n h w c"], noise: Noise) -> Scores:
     """Corrupt `images`, restore them with ``restore(variables, noisy)``, and compare with the originals."""
     batches = []
-    for index, start in enumerate(range(0, len(images), BATCH_SIZE)):
+    for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
         padding = [(0, BATCH_SIZE - len(batch))] + [(0, 0)] * 3  # one program for all batches
-        scores = _score_batch(restore, noise, variables, jnp.asarray(np.pad(batch, padding)), jnp.uint32(index))
+        indices = jnp.arange(start, start + BATCH_SIZE, dtype=jnp.uint32)
+        scores = _score_batch(restore, noise, variables, jnp.asarray(np.pad(batch, padding)), indices)
         batches.append([values[: len(batch)] for values in scores])
     return Scores(*(np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)))

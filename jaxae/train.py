@@ -64,7 +64,8 @@ def train_step(
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One step of the optimizer: the new state and the loss before it."""
     loss, grads = jax.value_and_grad(loss_fn)(state.params, task.model, noisy, clean)
-    updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
+    with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
+        updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
     return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), loss
 
 

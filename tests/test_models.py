@@ -1,0 +1,63 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxae import models
+from jaxae.errors import UserError
+
+
+def build(name, **kwargs):
+    model = models.build(name, **kwargs)
+    images = jax.random.uniform(jax.random.key(1), (2, *model.image_shape))
+    return model, model.init(jax.random.key(0), images), images
+
+
+@pytest.mark.parametrize(("name", "code", "count"), [("mnist", (3, 3, 64), 112_065), ("cifar", (28, 28, 8), 1_611)])
+def test_shapes_and_sizes_are_the_designs(name, code, count):
+    model, variables, images = build(name)
+    assert model.apply(variables, images).shape == images.shape
+    assert model.apply(variables, images, method="encode").shape == (2, *code)
+    assert models.parameter_count(variables["params"]) == count
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_decode_after_encode_is_the_whole_network(name):
+    model, variables, images = build(name)
+    codes = model.apply(variables, images, method="encode")
+    assert codes.min() >= 0
+    whole = model.apply(variables, images)
+    assert jnp.allclose(model.apply(variables, codes, method="decode"), whole, atol=1e-6)
+    assert 0 < whole.min() < whole.max() < 1
+
+
+@pytest.mark.parametrize(("name", "height", "width"), [("mnist", 20, 44), ("mnist", 64, 32), ("cifar", 5, 9)])
+def test_other_sizes_come_back_as_they_went_in(name, height, width):
+    model, variables, _ = build(name)
+    images = jnp.ones((1, height, width, model.image_shape[2]))
+    models.check_image_shape(name, images.shape[1:])
+    assert model.apply(variables, images).shape == images.shape
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("mnist", (30, 28, 1)), ("mnist", (16, 16, 1)), ("mnist", (28, 28, 3)), ("cifar", (4, 8, 3))]
+)
+def test_sizes_that_do_not_fit_are_refused(name, shape):
+    with pytest.raises(UserError, match="×".join(map(str, shape))):
+        models.check_image_shape(name, shape)
+
+
+def test_the_shape_picks_the_network():
+    assert models.for_image_shape((28, 28, 1)) == "mnist"
+    assert models.for_image_shape((32, 32, 3)) == "cifar"
+    with pytest.raises(UserError, match="64×64×3"):
+        models.for_image_shape((64, 64, 3))
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_bfloat16_keeps_float32_parameters_and_output(name):
+    model, variables, images = build(name, precision="bfloat16")
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
+    restored = model.apply(variables, images)
+    assert restored.dtype == jnp.float32
+    exact = models.build(name).apply(variables, images)
+    assert 0 < jnp.abs(restored - exact).max() < 0.02

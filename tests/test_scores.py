@@ -1,0 +1,35 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from jaxae import noise, scores
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (scores.BATCH_SIZE + 3, 16, 16, 1), np.uint8)
+
+
+def test_every_image_counts_once_whatever_fills_the_last_batch():
+    whole = scores.score(scores.clipped, {}, IMAGES, noise.parse("none"))
+    assert len(whole.mse) == len(IMAGES)
+    assert np.all(whole.mse == 0)
+    few = scores.score(scores.clipped, {}, IMAGES[:5], noise.parse("gaussian", 0.3))
+    many = scores.score(scores.clipped, {}, IMAGES, noise.parse("gaussian", 0.3))
+    np.testing.assert_array_equal(few.psnr, many.psnr[:5])
+
+
+def test_every_image_has_noise_of_its_own():
+    same = np.repeat(IMAGES[:1], 2 * scores.BATCH_SIZE, axis=0)
+    mse = scores.score(scores.clipped, {}, same, noise.parse("gaussian", 0.3)).mse
+    assert len(np.unique(mse)) > len(mse) * 0.99
+
+
+def test_figures_are_of_the_clipped_noisy_image_against_the_clean_one():
+    corruption = noise.parse("gaussian", 0.5)
+    clean, noisy = scores.corrupt(corruption, jnp.asarray(IMAGES[:4]), jnp.arange(4, dtype=jnp.uint32))
+    expected = [
+        peak_signal_noise_ratio(np.asarray(c), np.clip(np.asarray(n), 0, 1), data_range=1)
+        for c, n in zip(clean, noisy, strict=True)
+    ]
+    result = scores.score(scores.clipped, {}, IMAGES[:4], corruption)
+    np.testing.assert_allclose(result.psnr, expected, rtol=1e-5)
+    assert result.means()["psnr"] == pytest.approx(np.mean(expected), rel=1e-5)
