@@ -8,7 +8,6 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,6 @@ from jaxae.errors import UserError
 EMBEDDED = ("digits",)
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
-_DISK_SPACE = 600 << 20  # bytes: downloads, TFDS's temporary files and the result of the largest data set made here
 
 
 class Resolved(NamedTuple):
@@ -77,11 +75,11 @@ def resolve(name: str, data_dir: Path | None = None, *, fallback: str = "digits"
     if name != "auto":
         ensure(name, data_dir)
         return Resolved(name, None)
-    if find(wanted, data_dir) is None and (trouble := official.unreachable(wanted)):
+    try:
+        ensure(wanted, data_dir)
+    except UserError as error:
         ensure(fallback, data_dir)
-        reason = f"{wanted} is not prepared in {data_dir} and {trouble}: the embedded data set {fallback} stands in"
-        return Resolved(fallback, reason)
-    ensure(wanted, data_dir)
+        return Resolved(fallback, f"{error}; until then the embedded data set {fallback} stands in")
     return Resolved(wanted, None)
 
 
@@ -158,12 +156,10 @@ def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = Non
 
 
 def _build(name: str, data_dir: Path, from_dir: Path | None) -> Path:
+    import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-    free = shutil.disk_usage(data_dir).free
-    if free < _DISK_SPACE:
-        raise OSError(errno.ENOSPC, f"{free >> 20} MiB free, {_DISK_SPACE >> 20} needed", str(data_dir))
     print(f"preparing data set {name} in {data_dir} (once)", file=sys.stderr)
     builder = _builder_class(name)(data_dir=str(data_dir), file_format="array_record")
     config = tfds.download.DownloadConfig(manual_dir=from_dir, try_download_gcs=False)
@@ -174,6 +170,12 @@ def _build(name: str, data_dir: Path, from_dir: Path | None) -> Path:
             builder.download_and_prepare(download_dir=str(data_dir / "downloads"), download_config=config)
     except NonMatchingChecksumError as error:
         raise UserError(f"a downloaded file of {name} is not the official one: {error}") from error
+    except requests.RequestException as error:
+        raise UserError(f"the download of {name} broke off ({error}); try again, or use --from DIR") from error
+    except RuntimeError as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # ArrayRecord's writer loses the number
     return Path(builder.data_dir)
 
 

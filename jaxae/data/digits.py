@@ -61,13 +61,13 @@ def _draw(fields: np.ndarray, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
         return random.normal(mean, deviation, (CHUNK, *shape)).astype(np.float32)
 
     # From the image to the upright glyph: stretch, slant and turn, undone.
-    angle, slant, stretch = normal(0, 0.13), normal(0.08, 0.2), np.exp(normal(0.12, 0.16))
+    angle, slant, stretch = normal(0.0, 0.13), normal(0.08, 0.2), np.exp(normal(0.12, 0.16))
     cos, sin, one, zero = np.cos(angle), np.sin(angle), np.ones_like(angle), np.zeros_like(angle)
     turn = np.stack([cos, -sin, sin, cos], -1).reshape(-1, 2, 2)
     lean = np.stack([one, slant, zero, one], -1).reshape(-1, 2, 2)
     narrow = np.stack([1 / stretch, zero, zero, one], -1).reshape(-1, 2, 2)
     inverse = narrow @ lean @ turn
-    shift_y, shift_x, pressure = (_smooth(normal(0, deviation, 5, 5)) for deviation in (2.0, 2.0, 0.3))
+    shift_y, shift_x, pressure = (_smooth(normal(0.0, deviation, 5, 5)) for deviation in (2.0, 2.0, 0.3))
     width = np.clip(normal(2.35, 0.5), 1.5, 4.2)
     soft = np.clip(normal(1.3, 0.2), 0.9, 1.8)
 

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
+from tensorflow_datasets.image_classification import KMNIST, MNIST, FashionMNIST
 
 from jaxae.errors import UserError
 
@@ -59,20 +60,20 @@ class _FromIdx:
             yield index, {"image": PIL.Image.fromarray(image), "label": int(label)}
 
 
-# TFDS keeps a registry of builders by name: the official ones stay registered, these are used by class.
+# TFDS keeps a registry of builders by name: the official ones, imported above, stay in it; these do not enter it.
 with tfds.core.registered.skip_registration():
 
-    class Mnist(_FromIdx, tfds.image_classification.MNIST):
+    class Mnist(_FromIdx, MNIST):
         """MNIST (LeCun, Cortes and Burges)."""
 
         name = "mnist"
 
-    class FashionMnist(_FromIdx, tfds.image_classification.FashionMNIST):
+    class FashionMnist(_FromIdx, FashionMNIST):
         """Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017)."""
 
         name = "fashion_mnist"
 
-    class Kmnist(_FromIdx, tfds.image_classification.KMNIST):
+    class Kmnist(_FromIdx, KMNIST):
         """Kuzushiji-MNIST (Clanuwat et al., 2018)."""
 
         name = "kmnist"

@@ -35,7 +35,7 @@ def _read(directory: Path, split: str, what: str) -> np.ndarray:
     key = _fingerprint(directory)
     try:
         # A zip file carries a CRC of each member, which is verified as the member is read.
-        with np.load(cache) as stored:
+        with cache.open("rb") as file, np.load(file) as stored:
             if str(stored["key"]) == key:
                 return stored[what]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -80,29 +80,25 @@ def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
     wanted = [image_key, label_key] if label_key else [image_key]
     features = tfds.features.FeaturesDict({key: builder.info.features[key] for key in wanted})
     count = builder.info.splits[split].num_examples
-    images, labels = None, np.zeros(count if label_key else 0, np.int64)
-    index = -1
-    try:
-        for index, record in enumerate(_records(builder, split)):
-            example = features.deserialize_example_np(record)
-            image = example[image_key]
-            if images is None:
-                images = np.zeros((count, *image.shape), np.uint8)
-            if image.shape != images.shape[1:]:
-                raise UserError(
-                    f"the images of {name} vary in size ({images.shape[1:]} and {image.shape}): "
-                    "a network needs one size; export them as files and use folder:PATH, which crops and resizes"
-                )
-            images[index] = image
-            if label_key:
-                labels[index] = example[label_key]
-    except (OSError, ValueError, RuntimeError, IndexError) as error:
-        reason = " ".join(str(error).split())
+    images, labels = np.zeros(0, np.uint8), np.zeros(count if label_key else 0, np.int64)
+    done = 0
+    for example in _examples(builder, split, features):
+        image = example[image_key]
+        if done == 0:
+            images = np.zeros((count, *image.shape), np.uint8)
+        if image.shape != images.shape[1:]:
+            raise UserError(
+                f"the images of {name} vary in size ({images.shape[1:]} and {image.shape}), and a network needs one: "
+                "export them as files and use folder:PATH, which crops and resizes"
+            )
+        images[done] = image
+        if label_key:
+            labels[done] = example[label_key]
+        done += 1
+    if done != count or count == 0:
         raise UserError(
-            f"data set {name} in {directory} is damaged ({reason}); delete it and prepare it again"
-        ) from error
-    if index + 1 != count or images is None:
-        raise UserError(f"data set {name} in {directory} holds {index + 1} of {count} images; prepare it again")
+            f"data set {name} in {directory} holds {done} of {count} images; delete it and prepare it again"
+        )
     return {"images": images, "labels": labels}
 
 
@@ -130,8 +126,21 @@ def _image_and_label(features, supervised_keys, name: str) -> tuple[str, str | N
     return image, pick(labels, ("label", *supervised[1:]))
 
 
+def _examples(builder, split: str, features) -> Iterator[dict]:
+    """Decoded examples in TFDS's order."""
+    try:
+        for record in _records(builder, split):
+            yield features.deserialize_example_np(record)
+    except Exception as error:  # whatever the readers of TFDS, ArrayRecord, protobuf and OpenCV make of broken bytes
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"data set {builder.info.full_name} in {builder.data_dir} is damaged ({reason}); "
+            "delete it and prepare it again"
+        ) from error
+
+
 def _records(builder, split: str) -> Iterator[bytes]:
-    """Serialized examples in TFDS's order; TFRecord files, the format TFDS writes with TensorFlow, are read here."""
+    """Serialized examples; TFRecord files, the format TFDS writes with TensorFlow, are read here."""
     if builder.info.file_format.value == "tfrecord":
         for file in builder.info.splits[split].filepaths:
             yield from _tfrecords(Path(file))
