@@ -1,0 +1,107 @@
+"""The metrics against scikit-image, image by image, and against DeepMind's dm_pix."""
+
+import dm_pix
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+
+from jaxae import metrics
+from jaxae.errors import UserError
+
+METRICS = [metrics.mse, metrics.psnr, metrics.ssim]
+SHAPES = [(6, 28, 28, 1), (6, 32, 32, 3), (6, 11, 17, 2)]
+
+
+def smooth_pair(shape: tuple[int, ...], noise: float = 0.1) -> tuple[jax.Array, jax.Array]:
+    """Images with structure, and the same with noise on them."""
+    coarse = jax.random.uniform(jax.random.key(0), (shape[0], 6, 6, shape[3]))
+    clean = jnp.clip(jax.image.resize(coarse, shape, "cubic"), 0, 1)
+    return clean, jnp.clip(clean + noise * jax.random.normal(jax.random.key(1), shape), 0, 1)
+
+
+def skimage_ssim(x: np.ndarray, y: np.ndarray) -> float:
+    return structural_similarity(
+        x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=-1
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("noise", [0.01, 0.1, 0.5])
+def test_equal_to_scikit_image(shape, noise):
+    clean, noisy = smooth_pair(shape, noise)
+    pairs = list(zip(np.float64(clean), np.float64(noisy), strict=True))
+    mse, psnr, ssim = (jax.jit(metric)(clean, noisy) for metric in METRICS)
+    np.testing.assert_allclose(mse, [mean_squared_error(x, y) for x, y in pairs], rtol=1e-5)
+    np.testing.assert_allclose(psnr, [peak_signal_noise_ratio(x, y, data_range=1) for x, y in pairs], rtol=1e-5)
+    np.testing.assert_allclose(ssim, [skimage_ssim(x, y) for x, y in pairs], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_equal_to_dm_pix(shape):
+    clean, noisy = smooth_pair(shape)
+    # dm_pix promotes dtypes and ranks implicitly.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        psnr, ssim = dm_pix.psnr(noisy, clean), dm_pix.ssim(noisy, clean)
+    np.testing.assert_allclose(metrics.psnr(noisy, clean), psnr, rtol=1e-5)
+    np.testing.assert_allclose(metrics.ssim(noisy, clean), ssim, atol=1e-5)
+
+
+def test_known_values():
+    black, grey = jnp.zeros((2, 16, 16, 1)), jnp.full((2, 16, 16, 1), 0.1)
+    np.testing.assert_allclose(metrics.mse(grey, black), 0.01, rtol=1e-6)
+    np.testing.assert_allclose(metrics.psnr(grey, black), 20.0, rtol=1e-6)
+    np.testing.assert_allclose(metrics.ssim(grey, black), 1e-4 / (0.01 + 1e-4), rtol=1e-4)  # C1 / (μ² + C1)
+
+
+def test_equal_images():
+    clean, _ = smooth_pair((4, 28, 28, 1))
+    np.testing.assert_array_equal(metrics.mse(clean, clean), 0)
+    np.testing.assert_array_equal(metrics.psnr(clean, clean), np.inf)
+    np.testing.assert_allclose(metrics.ssim(clean, clean), 1, atol=1e-6)
+    flat = jnp.ones((4, 28, 28, 1))  # no variance: rounding must not make the denominator vanish
+    np.testing.assert_allclose(metrics.ssim(flat, flat), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_each_image_by_itself_and_symmetric(metric):
+    clean, noisy = smooth_pair((6, 32, 32, 3))
+    whole = metric(noisy, clean)
+    assert (whole.shape, whole.dtype) == ((6,), jnp.float32)
+    np.testing.assert_allclose(metric(noisy[2:3], clean[2:3]), whole[2:3], rtol=1e-5)
+    np.testing.assert_allclose(metric(clean, noisy), whole, rtol=1e-5)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_half_precision_is_computed_in_float32(metric):
+    clean, noisy = (x.astype(jnp.bfloat16) for x in smooth_pair((4, 28, 28, 1)))
+    value = metric(noisy, clean)
+    assert value.dtype == jnp.float32
+    np.testing.assert_array_equal(value, metric(noisy.astype(jnp.float32), clean.astype(jnp.float32)))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_gradients_are_finite(metric):
+    clean, noisy = smooth_pair((4, 28, 28, 1))
+    gradient = jax.grad(lambda x: metric(x, clean).sum())(noisy)
+    assert bool(jnp.isfinite(gradient).all())
+    assert bool((gradient != 0).any())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), low=st.floats(0, 1), high=st.floats(0, 1))
+def test_ssim_stays_in_range(seed, low, high):
+    low, high = sorted((low, high))
+    x, y = jax.random.uniform(jax.random.key(seed), (2, 3, 16, 16, 1), minval=low, maxval=high)
+    assert -1 - 1e-5 <= float(metrics.ssim(x, y).min()) <= float(metrics.ssim(x, y).max()) <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("shape", [(2, 10, 28, 1), (2, 28, 8, 1)])
+def test_smaller_than_the_window_is_an_error_when_traced(shape):
+    small = jax.ShapeDtypeStruct(shape, jnp.float32)
+    with pytest.raises(UserError, match="at least 11×11"):
+        jax.eval_shape(metrics.ssim, small, small)
+    assert jax.eval_shape(metrics.psnr, small, small).shape == (2,)
