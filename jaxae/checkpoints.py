@@ -75,7 +75,7 @@ class Checkpoints:
         except Exception as error:  # Orbax and TensorStore raise what they like on a damaged file
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # else each array's own failure is logged as well
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{where} cannot be read: {type(error).__name__}: {reason}") from error
+            raise UserError(f"{where} is damaged and cannot be read ({reason}): use another, or train again") from error
         if digest(loaded["params"]) != recorded:
             raise UserError(f"{where} is damaged: its parameters do not have the digest they were saved with")
         return loaded

@@ -1,11 +1,13 @@
 """How every command starts and how it fails: one line on stderr and a non-zero exit status, never a traceback."""
 
+import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jaxae.errors import UserError
 
@@ -13,14 +15,31 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
 
 
-def parse(arguments: type, *, description: str | None = None, default=None):
-    """The command line as an instance of the dataclass `arguments`; an unknown option ends the program."""
+def parse(arguments: type, *, description: str | None = None, default: Any = None) -> Any:
+    """The command line as an instance of the dataclass `arguments`. Raises UserError for one that is no such thing."""
     import tyro
 
     kwargs = {} if default is None else {"default": default}
     module = getattr(sys.modules["__main__"], "__spec__", None)
     prog = f"python -m {module.name.removesuffix('.__main__')}" if module is not None else None
-    return tyro.cli(arguments, prog=prog, description=description, **kwargs)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(arguments, prog=prog, description=description, **kwargs)
+    except SystemExit as end:
+        if end.code == 0:  # --help
+            raise
+        raise UserError(f"{_first_section(complaint.getvalue())} (--help lists the options)") from None
+
+
+def _first_section(box: str) -> str:
+    """What a box that tyro draws says first: the text above its first rule, and the option that it suggests."""
+    lines = [line.strip(" │") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    rules = [number for number, line in enumerate(lines) if line.startswith("─")]
+    said = " ".join(lines[: rules[0]] if rules else lines)
+    if "Perhaps you meant:" in lines:
+        said += f"; perhaps you meant {lines[lines.index('Perhaps you meant:') + 1]}"
+    return said
 
 
 def run_main(main: Callable[[], None]) -> NoReturn:

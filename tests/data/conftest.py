@@ -12,6 +12,21 @@ def offline(monkeypatch):
     monkeypatch.setattr(official, "unreachable", lambda name: "its host cannot be reached")
 
 
+@pytest.fixture
+def taken_for_official(monkeypatch):
+    """`taken_for_official(name, folder)`: the checksums of the files in `folder` become the official ones of `name`."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import checksums
+
+    def replace(name: str, folder: Path) -> None:
+        urls = tfds.builder_cls(name).url_infos
+        known = checksums.get_all_url_infos()
+        found = {url: checksums.compute_url_info(folder / url.rsplit("/", 1)[1]) for url in urls}
+        monkeypatch.setattr(checksums, "get_all_url_infos", lambda: known | found)
+
+    return replace
+
+
 @pytest.fixture(scope="session")
 def tiny_data_set():
     """Writes a prepared TFDS data set of the caller's own: `tiny_data_set(data_dir, features, {split: examples})`."""

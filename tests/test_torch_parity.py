@@ -1,0 +1,189 @@
+"""The networks against their PyTorch originals: the same weights, the same outputs, loss, gradients and training."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.stats
+
+from jaxae import models, noise, ops, train
+from jaxae.errors import UserError
+from jaxae.torch_weights import from_torch, to_torch
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'jaxae[torch]'")
+
+
+def _torch_models():
+    path = Path(__file__).parents[1] / "benchmarks" / "torch_models.py"
+    spec = importlib.util.spec_from_file_location("torch_models", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+NETWORKS = _torch_models().NETWORKS
+NAMES = sorted(models.MODELS)
+WAYS = sorted(ops.WAYS)
+BATCH = 16
+
+
+def original(name: str, seed: int = 0):
+    torch.manual_seed(seed)
+    return NETWORKS[name]()
+
+
+def params_of(network) -> dict:
+    return jax.tree.map(jnp.asarray, from_torch(network.state_dict()))
+
+
+def smooth_images(name: str, count: int = BATCH, size: tuple[int, int] | None = None, seed: int = 0) -> np.ndarray:
+    """Images with structure, float32 in [0, 1], NHWC."""
+    height, width, channels = models.MODELS[name].image_shape
+    coarse = jax.random.uniform(jax.random.key(seed), (count, 7, 7, channels))
+    return np.asarray(jnp.clip(jax.image.resize(coarse, (count, *(size or (height, width)), channels), "cubic"), 0, 1))
+
+
+def to_nchw(x: np.ndarray):
+    return torch.from_numpy(np.ascontiguousarray(np.asarray(x).transpose(0, 3, 1, 2)))
+
+
+def to_nhwc(x) -> np.ndarray:
+    return x.detach().numpy().transpose(0, 2, 3, 1)
+
+
+def assert_trees_close(actual, expected, tolerance: float) -> None:
+    """Each array within `tolerance` of the largest magnitude in it: sums in another order cancel no better."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for (path, a), b in zip(jax.tree.leaves_with_path(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max(), err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NAMES)
+def test_output_loss_and_gradients(name, way):
+    network, model = original(name), models.MODELS[name](way=way)
+    params = params_of(network)
+    clean = smooth_images(name)
+    noisy = np.asarray(noise.gaussian(jax.random.key(1), jnp.asarray(clean), 0.5))
+
+    inputs = to_nchw(noisy).requires_grad_()
+    codes = network.encoder(inputs)
+    outputs = network.decoder(codes)
+    loss = torch.nn.functional.mse_loss(outputs, to_nchw(clean))
+    loss.backward()
+    gradients = from_torch({key: parameter.grad for key, parameter in network.named_parameters()})
+
+    run = jax.jit(jax.value_and_grad(train.loss_fn, argnums=(0, 2)), static_argnums=1)
+    value, (to_params, to_inputs) = run(params, model, noisy, clean)
+    np.testing.assert_allclose(value, loss.item(), rtol=1e-6)
+    assert_trees_close(to_params, gradients, 2e-6)
+    assert_trees_close(to_inputs, to_nhwc(inputs.grad), 2e-6)
+
+    apply = jax.jit(model.apply, static_argnames="method")
+    variables = {"params": params}
+    restored = apply(variables, noisy)
+    np.testing.assert_allclose(restored, to_nhwc(outputs), rtol=0, atol=1e-6)
+    encoded = apply(variables, noisy, method="encode")
+    assert_trees_close(encoded, to_nhwc(codes), 2e-6)
+    np.testing.assert_allclose(apply(variables, encoded, method="decode"), restored, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("name", "size"), [("mnist", (20, 36)), ("cifar", (5, 12))])
+def test_other_image_sizes(name, size, way):
+    network, model = original(name), models.MODELS[name](way=way)
+    x = smooth_images(name, size=size)
+    y = jax.jit(model.apply)({"params": params_of(network)}, x)
+    np.testing.assert_allclose(y, to_nhwc(network(to_nchw(x))), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NAMES)
+def test_adam_trajectory(name, way):
+    """100 steps on the same batches with the same noise.
+
+    The gradients agree to about 1e-6 of the largest one. Adam divides each by its own running magnitude, so an entry
+    that is all rounding error still moves its weight by up to the learning rate: weights drift apart where they matter
+    least, and the loss, which hardly depends on those, stays together a hundred times more closely than it falls.
+    """
+    network = original(name)
+    task = train.Task(models.MODELS[name](way=way), optax.adam(1e-3), noise.parse("gaussian", 0.2), BATCH)
+    params = params_of(network)
+    state = train.TrainState(jnp.int32(0), params, task.optimizer.init(params))
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)  # its eps, 1e-8, is also Optax's
+    step = jax.jit(train.train_step, static_argnums=0)
+    images = smooth_images(name, 10 * BATCH)
+    losses = []
+    for i in range(100):
+        clean = jnp.asarray(np.roll(images, -i * BATCH, axis=0)[:BATCH])
+        noisy = task.noise(jax.random.fold_in(jax.random.key(5), i), clean)
+        state, ours = step(task, state, noisy, clean)
+        theirs = torch.nn.functional.mse_loss(network(to_nchw(noisy)), to_nchw(clean))
+        optimizer.zero_grad()
+        theirs.backward()
+        optimizer.step()
+        losses.append((float(ours), theirs.item()))
+    ours, theirs = np.array(losses).T
+    print(
+        name,
+        way,
+        ours[0],
+        ours[-1],
+        np.abs(ours / theirs - 1).max(),
+        [
+            np.abs(a - b).max()
+            for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(from_torch(network.state_dict())))
+        ],
+    )
+    assert theirs[-10:].mean() < 0.8 * theirs[:10].mean(), "nothing was learned, so nothing is compared"
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    assert_trees_close(state.params, from_torch(network.state_dict()), 2e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_initial_weights_have_pytorchs_distribution(name):
+    """Bounds and a two-sample Kolmogorov-Smirnov test for every array, over many draws of either side."""
+    draws = 40
+    model = models.MODELS[name]()
+    images = jnp.zeros((1, *model.image_shape))
+    ours = jax.vmap(lambda key: model.init(key, images)["params"])(jax.random.split(jax.random.key(0), draws))
+    theirs = [from_torch(original(name, seed).state_dict()) for seed in range(draws)]
+    theirs = jax.tree.map(lambda *arrays: np.stack(arrays), *theirs)
+    for (path, a), b in zip(jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
+        a, b = np.asarray(a).ravel(), b.ravel()
+        assert scipy.stats.ks_2samp(a, b).pvalue > 1e-3, path
+        part, layer = path[0].key.split("_")
+        weight = getattr(original(name), part)[2 * int(layer)].weight
+        bound = torch.nn.init._calculate_fan_in_and_fan_out(weight)[0] ** -0.5
+        for values in (a, b):
+            # The largest of n uniform magnitudes falls short of the bound by more than 7/n once in a thousand times.
+            assert bound * (1 - 7 / values.size) < np.abs(values).max() <= bound * (1 + 1e-6), path
+            assert values.min() < 0 < values.max(), path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_go_there_and_back(name):
+    network = original(name)
+    state_dict = {key: value.numpy() for key, value in network.state_dict().items()}
+    params = from_torch(state_dict)
+    initial = models.MODELS[name]().init(jax.random.key(0), jnp.zeros((1, *models.MODELS[name].image_shape)))["params"]
+    assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, initial)
+    back = to_torch(params)
+    assert list(back) == list(state_dict)
+    for key, value in state_dict.items():
+        np.testing.assert_array_equal(back[key], value)
+    wrapped = {f"module._orig_mod.{key}": value for key, value in network.state_dict().items()}
+    jax.tree.map(np.testing.assert_array_equal, from_torch(wrapped), params)
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in to_torch(initial).items()})
+
+
+@pytest.mark.parametrize(
+    "key", ["encoder.1.weight", "classifier.0.weight", "encoder.0.running_mean", "myencoder.0.bias"]
+)
+def test_a_foreign_key_is_an_error(key):
+    with pytest.raises(UserError, match="is not a key of the PyTorch networks"):
+        from_torch({key: np.zeros((1, 1, 1, 1))})
