@@ -37,12 +37,14 @@ class NoiseConfig:
 class TrainConfig:
     """How the network is trained."""
 
-    epochs: int = 10
-    """Passes over the training images."""
-    batch_size: int = 128
+    epochs: int | None = None
+    """Passes over the training images; by default the recipe's own, as the next two."""
+    batch_size: int | None = None
     """Images in a step."""
-    learning_rate: float = 1e-3
-    """Of Adam."""
+    learning_rate: float | None = None
+    """Of Adam; in the fast recipe its peak."""
+    target: Literal["clean", "noisy"] = "clean"
+    """What the output is compared with: the clean image, or another noisy copy of it (Noise2Noise)."""
     ops: str = "auto"
     """How convolutions are computed: a name in `jaxae.ops`; auto picks for the backend."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -56,6 +58,8 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    recipe: Literal["plain", "fast"] = "plain"
+    """The learning rate: plain holds it, as the original programs do; fast lets it rise and fall once."""
     model: Literal["auto", "mnist", "cifar"] = "auto"
     """The network; auto takes the one made for the images' shape."""
     seed: int = 0
@@ -77,8 +81,9 @@ class Config:
                 raise UserError(f"{name} {value}: must be at least {least}")
         if self.seed >= 2**32:
             raise UserError(f"--seed {self.seed}: must be below 2**32")
-        if not 0 < self.train.learning_rate < float("inf"):
-            raise UserError(f"--train.learning-rate {self.train.learning_rate}: must be a positive number")
+        rate = self.train.learning_rate
+        if rate is not None and not 0 < rate < float("inf"):
+            raise UserError(f"--train.learning-rate {rate}: must be a positive number")
         if self.resume and self.run_dir is None:
             raise UserError("--resume needs --run-dir: the directory of the run to go on with")
 
@@ -97,6 +102,7 @@ class Config:
             data=DataConfig(**record["data"] | {"dir": None if data_dir is None else Path(data_dir)}),
             noise=NoiseConfig(**record["noise"]),
             train=TrainConfig(**record["train"]),
+            recipe=record["recipe"],
             model=record["model"],
             seed=record["seed"],
         )
@@ -106,7 +112,7 @@ def differences(old: Config, new: Config) -> list[str]:
     """What sets `new` apart from `old`, a line each; where the data lies is no difference."""
 
     def flat(config: Config) -> dict[str, Any]:
-        flags = {"--model": config.model, "--seed": config.seed}
+        flags = {"--recipe": config.recipe, "--model": config.model, "--seed": config.seed}
         for group in ("data", "noise", "train"):
             for key, value in dataclasses.asdict(getattr(config, group)).items():
                 flags[f"--{group}.{key.replace('_', '-')}"] = value

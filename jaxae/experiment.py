@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jaxae import cli, data, figures, models, noise, ops, runs
+from jaxae import cli, data, figures, models, noise, ops, recipes, runs
 from jaxae.checkpoints import Checkpoints
 from jaxae.config import Config
 from jaxae.digest import digest
@@ -31,7 +30,7 @@ class Experiment(NamedTuple):
     name: str
     data: str  # what --data.name auto stands for
     fallback: str  # the embedded data set that takes its place
-    config: Config
+    config: Config = Config()
     gaussian_factor: float = 0.5
 
 
@@ -54,12 +53,10 @@ def run(experiment: Experiment, config: Config) -> dict[str, Any]:
     config, resolved = resolve_data(config, experiment)
     train_images = data.load(resolved.name, "train", config.data.dir)[: config.data.limit]
     test_images = data.load(resolved.name, "test", config.data.dir)
-    config = resolve_model(config, train_images.shape[1:])
-    model = models.build(config.model, config.train.ops, config.train.precision)
-    steps_per_epoch(len(train_images), config.train.batch_size)
+    config = resolve_recipe(resolve_model(config, train_images.shape[1:]))
+    task = make_task(config, corruption, len(train_images))
     runs.claim(config)
 
-    task = Task(model, optax.adam(config.train.learning_rate), corruption, config.train.batch_size)
     with Checkpoints(config.run_dir) as checkpoints, Progress(config.train.epochs) as progress:
         if resolved.reason:
             progress.say(f"data: {resolved.name}, not {experiment.data}: {resolved.reason}")
@@ -68,7 +65,7 @@ def run(experiment: Experiment, config: Config) -> dict[str, Any]:
         progress.say(f"run: {config.run_dir} on {runs.device()['kind']}, noise: {noise.describe(corruption)}")
         state = _train(config, task, train_images, test_images, checkpoints, progress)
 
-    restore, variables = model.apply, {"params": state.params}
+    restore, variables = task.model.apply, {"params": state.params}
     lines = runs.read_metrics(config.run_dir)
     test = score(restore, variables, test_images, corruption)
     noisy = score(clipped, variables, test_images, corruption)
@@ -147,6 +144,31 @@ def resolve_noise(config: Config, gaussian_factor: float) -> tuple[Config, Noise
         settings = dataclasses.replace(settings, factor=gaussian_factor)
     corruption = noise.parse(settings.kind, settings.factor, settings.clip)
     return dataclasses.replace(config, noise=settings), corruption
+
+
+def resolve_recipe(config: Config) -> Config:
+    """`config` with the recipe's own figures written where it names none."""
+    own = recipes.SETTINGS[config.recipe][config.model]._asdict()
+    given = {name: value for name in own if (value := getattr(config.train, name)) is not None}
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **own | given))
+
+
+def make_task(config: Config, corruption: Noise, images: int) -> Task:
+    """The training that a resolved `config` describes, on so many training images."""
+    settings = config.train
+    if settings.target == "noisy" and not corruption.keeps_mean:
+        raise UserError(
+            f"--train.target noisy needs noise that leaves the mean alone, not {noise.describe(corruption)}: "
+            f"take gaussian, uniform, speckle or poisson without --noise.clip"
+        )
+    steps = settings.epochs * steps_per_epoch(images, settings.batch_size)
+    return Task(
+        models.build(config.model, settings.ops, settings.precision),
+        recipes.make_optimizer(config.recipe, settings.learning_rate, steps),
+        corruption,
+        settings.batch_size,
+        settings.target,
+    )
 
 
 def as_started(config: Config) -> Config:

@@ -1,6 +1,5 @@
 """Pictures of a run, as PNG in its `figures/`: rows of images, and the curves of training."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxtyping import Float, PyTree, UInt8
 
 from jaxae import metrics
 from jaxae.noise import Noise, describe
+from jaxae.runs import replacing
 from jaxae.scores import Restore, clipped, corrupt
 
 INK, MUTED, GRID = "#1a1a2e", "#6b7280", "#e5e7eb"
@@ -38,7 +38,7 @@ def write(
 
 def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"]):
     """A figure with a labelled row of images for each of `rows`, each image with its PSNR against `clean` below it."""
-    plt = _pyplot()
+    plt = pyplot()
     columns = len(clean)
     figure, axes = plt.subplots(
         len(rows), columns, figsize=(columns * 1.05 + 0.9, len(rows) * 1.3), squeeze=False, layout="constrained"
@@ -58,7 +58,7 @@ def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n 
 
 def curves(lines: list[dict[str, Any]]):
     """A figure of the MSE and the PSNR after each epoch, from the lines of `metrics.jsonl`."""
-    plt = _pyplot()
+    plt = pyplot()
     from matplotlib.ticker import MaxNLocator
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
@@ -81,16 +81,13 @@ def curves(lines: list[dict[str, Any]]):
 
 def save(figure, path: Path) -> None:
     """Write `figure` as PNG and free it."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with replacing(path) as temporary:
         figure.savefig(temporary, dpi=130, facecolor="white", format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        _pyplot().close(figure)
+    pyplot().close(figure)
 
 
-def _pyplot():
+def pyplot():
+    """matplotlib.pyplot, drawing without a screen."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)

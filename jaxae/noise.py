@@ -123,6 +123,7 @@ class Kind(NamedTuple):
     function: Callable[..., Array]
     strength: str  # what its strength is, a name in `_RULES`
     default: float
+    keeps_mean: bool = False  # whether the mean over many draws is the image itself
 
 
 _RULES: dict[str, tuple[str, Callable[[float], bool]]] = {
@@ -133,10 +134,10 @@ _RULES: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 
 KINDS: dict[str, Kind] = {
-    "gaussian": Kind(gaussian, "factor", 0.5),
-    "uniform": Kind(uniform, "factor", 0.5),
-    "speckle": Kind(speckle, "factor", 0.5),
-    "poisson": Kind(poisson, "peak", 10.0),
+    "gaussian": Kind(gaussian, "factor", 0.5, keeps_mean=True),
+    "uniform": Kind(uniform, "factor", 0.5, keeps_mean=True),
+    "speckle": Kind(speckle, "factor", 0.5, keeps_mean=True),
+    "poisson": Kind(poisson, "peak", 10.0, keeps_mean=True),
     "salt": Kind(salt, "probability", 0.2),
     "pepper": Kind(pepper, "probability", 0.2),
     "salt_and_pepper": Kind(salt_and_pepper, "probability", 0.2),
@@ -171,6 +172,11 @@ class Noise:
     def strengths(self) -> Float[np.ndarray, "kinds 2"]:
         """`ranges` as an array, in the form that `apply` takes."""
         return np.asarray(self.ranges, np.float32).reshape(-1, 2)
+
+    @property
+    def keeps_mean(self) -> bool:
+        """Whether the mean over many draws is the image itself, so that noisy images can serve as targets."""
+        return not self.clip and all(KINDS[kind].keeps_mean for kind in self.kinds)
 
     def __call__(self, key: PRNGKeyArray, images: Images) -> Images:
         """`images` with this noise on them."""

@@ -1,11 +1,13 @@
 """A run's directory: `config.json`, `metrics.jsonl`, `checkpoints/`, `figures/` and, at the end, `summary.json`."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
 import os
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,21 @@ from jaxae.errors import UserError
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` so that a reader sees the old file or the new one, never half of one."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes `path` at the end: a reader sees the old file or the new, never half of one."""
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        temporary.write_text(text)
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value`, all of it or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def default_directory(experiment: str) -> Path:
@@ -72,13 +76,14 @@ def check_directory(config: Config) -> None:
 def claim(config: Config) -> None:
     """Make `config.run_dir` the run of `config`; one that is resumed must have the same configuration.
 
-    More epochs are no other configuration: training goes on.
+    More epochs of the plain recipe are no other configuration: training goes on.
     """
     check_directory(config)
     if is_run(config.run_dir):
         old = load_config(config.run_dir)
-        epochs = max(old.train.epochs, config.train.epochs)
-        old = dataclasses.replace(old, train=dataclasses.replace(old.train, epochs=epochs))
+        if config.recipe == old.recipe == "plain":  # another recipe's learning rate depends on the number of epochs
+            epochs = max(old.train.epochs, config.train.epochs)
+            old = dataclasses.replace(old, train=dataclasses.replace(old.train, epochs=epochs))
         changed = differences(old, config)
         if changed:
             raise UserError(f"{config.run_dir} holds a run that differs: {'; '.join(changed)}; name another --run-dir")
@@ -94,7 +99,8 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
 
 def write_metrics(run_dir: Path, lines: list[dict[str, Any]]) -> None:
     """Replace the figures of all epochs."""
-    write_text(run_dir / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
+    with replacing(run_dir / METRICS) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ it is for and the epoch or step, so a run that is stopped and resumed draws the 
 import functools
 from collections.abc import Iterator
 from time import perf_counter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from jaxtyping import Float, Int32, Key, PyTree, UInt8
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 
-INIT, SHUFFLE, NOISE = range(3)  # what a key is for
+INIT, SHUFFLE, NOISE, TARGET_NOISE = range(4)  # what a key is for
 
 
 class TrainState(NamedTuple):
@@ -38,6 +38,7 @@ class Task(NamedTuple):
     optimizer: optax.GradientTransformation
     noise: Noise
     batch_size: int
+    target: Literal["clean", "noisy"] = "clean"
 
 
 def init(task: Task, image_shape: tuple[int, int, int], key: Key[Array, ""]) -> TrainState:
@@ -53,17 +54,17 @@ def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def loss_fn(
-    params: PyTree, model: nn.Module, noisy: Float[Array, "batch h w c"], clean: Float[Array, "batch h w c"]
+    params: PyTree, model: nn.Module, noisy: Float[Array, "batch h w c"], target: Float[Array, "batch h w c"]
 ) -> Float[Array, ""]:
     """Mean squared error of the restored images over all their numbers."""
-    return jnp.mean(jnp.square(model.apply({"params": params}, noisy) - clean))
+    return jnp.mean(jnp.square(model.apply({"params": params}, noisy) - target))
 
 
 def train_step(
-    task: Task, state: TrainState, noisy: Float[Array, "batch h w c"], clean: Float[Array, "batch h w c"]
+    task: Task, state: TrainState, noisy: Float[Array, "batch h w c"], target: Float[Array, "batch h w c"]
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One step of the optimizer: the new state and the loss before it."""
-    loss, grads = jax.value_and_grad(loss_fn)(state.params, task.model, noisy, clean)
+    loss, grads = jax.value_and_grad(loss_fn)(state.params, task.model, noisy, target)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
         updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
     return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), loss
@@ -85,13 +86,16 @@ def train_epoch(
     """One pass over `images` in an order of its own: the new state and the loss of each step."""
     steps = steps_per_epoch(len(images), task.batch_size)
     shuffle_key = jax.random.fold_in(jax.random.fold_in(key, SHUFFLE), state.step // steps)
-    noise_key = jax.random.fold_in(key, NOISE)
+    noise_key, target_key = (jax.random.fold_in(key, purpose) for purpose in (NOISE, TARGET_NOISE))
     order = jax.random.permutation(shuffle_key, len(images))[: steps * task.batch_size]
 
     def step(state: TrainState, indices: Array) -> tuple[TrainState, Array]:
         clean = to_float(images[indices])
         noisy = task.noise(jax.random.fold_in(noise_key, state.step), clean)
-        return train_step(task, state, noisy, clean)
+        if task.target == "clean":
+            return train_step(task, state, noisy, clean)
+        # Noise2Noise (Lehtinen et al., 2018): noise in the target that averages out leaves the best network the same
+        return train_step(task, state, noisy, task.noise(jax.random.fold_in(target_key, state.step), clean))
 
     return lax.scan(step, state, order.reshape(steps, task.batch_size))
 

@@ -4,11 +4,10 @@ python -m jaxae.experiments.mnist_denoise
 """
 
 from jaxae.cli import run_main
-from jaxae.config import Config
 from jaxae.experiment import Experiment
 from jaxae.experiment import main as experiment_main
 
-EXPERIMENT = Experiment("mnist_denoise", data="mnist", fallback="digits", config=Config())
+EXPERIMENT = Experiment("mnist_denoise", data="mnist", fallback="digits")
 
 
 def main() -> None:

@@ -1,0 +1,19 @@
+"""Denoise CIFAR-10: Gaussian noise of factor 0.1, ten epochs of plain Adam.
+
+python -m jaxae.experiments.cifar10_denoise
+"""
+
+from jaxae.cli import run_main
+from jaxae.experiment import Experiment
+from jaxae.experiment import main as experiment_main
+
+EXPERIMENT = Experiment("cifar10_denoise", data="cifar10", fallback="dead_leaves", gaussian_factor=0.1)
+
+
+def main() -> None:
+    """Run the experiment as the command line says."""
+    experiment_main(EXPERIMENT, __doc__)
+
+
+if __name__ == "__main__":
+    run_main(main)

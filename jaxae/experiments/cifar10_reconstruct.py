@@ -1,0 +1,22 @@
+"""Reconstruct CIFAR-10 from the code, without noise: ten epochs of plain Adam.
+
+python -m jaxae.experiments.cifar10_reconstruct
+"""
+
+from jaxae.cli import run_main
+from jaxae.config import Config, NoiseConfig
+from jaxae.experiment import Experiment
+from jaxae.experiment import main as experiment_main
+
+EXPERIMENT = Experiment(
+    "cifar10_reconstruct", data="cifar10", fallback="dead_leaves", config=Config(noise=NoiseConfig("none"))
+)
+
+
+def main() -> None:
+    """Run the experiment as the command line says."""
+    experiment_main(EXPERIMENT, __doc__)
+
+
+if __name__ == "__main__":
+    run_main(main)
