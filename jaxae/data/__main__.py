@@ -5,6 +5,8 @@ from pathlib import Path
 
 from jaxae.cli import run_main
 from jaxae.data import available, default_data_dir, prepare
+from jaxae.data.catalog import EMBEDDED
+from jaxae.data.official import BUILDERS
 
 
 def main() -> None:
@@ -12,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m jaxae.data", description="Prepare data sets and list them.")
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("prepare", help="prepare a data set, by download or from official files in a folder")
-    one.add_argument("name", help="mnist, fashion_mnist, kmnist, cifar10, digits, dead_leaves")
+    one.add_argument("name", help=", ".join([*BUILDERS, *EMBEDDED]))
     one.add_argument("--from", dest="from_dir", type=Path, metavar="DIR", help="folder with the official files")
     every = commands.add_parser("list", help="show what is prepared and what can be")
     for command in (one, every):

@@ -10,11 +10,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 from tensorflow_datasets.image_classification import KMNIST, MNIST, FashionMNIST
 
+from jaxae.data.official import png
 from jaxae.errors import UserError
 
 FILES = {
@@ -46,10 +46,6 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
 class _FromIdx:
     """The TensorFlow-free half of a builder whose other half is an official one."""
 
-    @classmethod
-    def urls(cls) -> list[str]:
-        return [cls.URL + name for names in FILES.values() for name in names]
-
     def _split_generators(self, dl_manager):
         paths = dl_manager.download({split: [self.URL + name for name in names] for split, names in FILES.items()})
         return {split: self._generate_examples(*files) for split, files in paths.items()}
@@ -57,7 +53,7 @@ class _FromIdx:
     def _generate_examples(self, images, labels):
         pairs = zip(read_idx(Path(images)), read_idx(Path(labels)), strict=True)
         for index, (image, label) in enumerate(pairs):
-            yield index, {"image": PIL.Image.fromarray(image), "label": int(label)}
+            yield index, {"image": png(image), "label": int(label)}
 
 
 # TFDS keeps a registry of builders by name: the official ones, imported above, stay in it; these do not enter it.

@@ -5,12 +5,17 @@ import importlib
 import threading
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from jaxae.errors import UserError
 
 BUILDERS = {
     "mnist": "jaxae.data.idx:Mnist",
     "fashion_mnist": "jaxae.data.idx:FashionMnist",
     "kmnist": "jaxae.data.idx:Kmnist",
+    "cifar10": "jaxae.data.cifar:Cifar10",
+    "cifar100": "jaxae.data.cifar:Cifar100",
 }
 PROBE_SECONDS = 3.0
 
@@ -23,10 +28,18 @@ def builder_class(name: str):
 
 def files(name: str) -> dict[str, tuple[str, str]]:
     """The official files of `name`: `{url: (file name, SHA-256 in hex)}`, as TFDS records them."""
+    import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import checksums
 
     recorded = checksums.get_all_url_infos()
-    return {url: (recorded[url].filename, recorded[url].checksum) for url in builder_class(name).urls()}
+    return {url: (recorded[url].filename, recorded[url].checksum) for url in tfds.builder_cls(name).url_infos}
+
+
+def png(image: UInt8[np.ndarray, "height width *channels"]) -> bytes:
+    """The image, grey or RGB, as PNG: what TFDS uses TensorFlow for."""
+    import cv2
+
+    return cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)[1].tobytes()
 
 
 def check_folder(name: str, folder: Path) -> None:
@@ -53,7 +66,7 @@ def unreachable(name: str) -> str | None:
     """
     import requests
 
-    url = builder_class(name).urls()[0]
+    url = next(iter(files(name)))
     host = url.split("/")[2]
     outcome = [f"{host} did not answer within {PROBE_SECONDS:.0f} s"]
 

@@ -46,23 +46,21 @@ def in_order_of_ids(data_dir, split) -> tuple[np.ndarray, np.ndarray]:
 def test_the_result_is_the_real_prepared_data_set(tmp_path, real_data, taken_for_official):
     real = real_data / "tensorflow_datasets"
     (tmp_path / "files").mkdir()
-    members = official_members({split: in_order_of_ids(real, split) for split in ("train", "test")})
-    write_archive(tmp_path / "files" / "cifar-10-binary.tar.gz", members)
+    expected = {split: in_order_of_ids(real, split) for split in ("train", "test")}
+    write_archive(tmp_path / "files" / "cifar-10-binary.tar.gz", official_members(expected))
     taken_for_official("cifar10", tmp_path / "files")
     prepare("cifar10", tmp_path / "data", tmp_path / "files")
-    for split in ("train", "test"):
-        np.testing.assert_array_equal(load("cifar10", split, tmp_path / "data"), load("cifar10", split, real))
-        there, here = load_labels("cifar10", split, real), load_labels("cifar10", split, tmp_path / "data")
-        np.testing.assert_array_equal(here, there)
+    for split, (images, labels) in expected.items():
+        ours = in_order_of_ids(tmp_path / "data", split)
+        np.testing.assert_array_equal(ours[0], images)
+        np.testing.assert_array_equal(ours[1], labels)
     builder = tfds.builder("cifar10", data_dir=tmp_path / "data")
     assert builder.is_prepared()
     assert builder.info.features["label"].names == NAMES
-    ours, theirs = (
-        builder.as_data_source("train")[77],
-        tfds.builder("cifar10", data_dir=real).as_data_source("train")[77],
-    )
-    assert ours["id"] == theirs["id"]
-    np.testing.assert_array_equal(ours["image"], theirs["image"])
+    example = builder.as_data_source("train")[77]
+    image, label = (column[int(example["id"].decode().removeprefix("train_"))] for column in expected["train"])
+    np.testing.assert_array_equal(example["image"], image)
+    assert example["label"] == label
 
 
 @pytest.fixture
@@ -116,6 +114,7 @@ def test_a_link_in_the_archive_is_no_file(tmp_path):
 def test_cifar100_comes_with_the_same_code(tmp_path, taken_for_official):
     random = np.random.default_rng(4)
     record = random.integers(0, 20, (6, 2 + 3072), np.uint8)
+    record[:, 1] = np.arange(90, 96)  # fine labels
     files = {"train.bin": record[:4].tobytes(), "test.bin": record[4:].tobytes()}
     files["coarse_label_names.txt"] = "\n".join(f"coarse{i}" for i in range(20)).encode()
     files["fine_label_names.txt"] = "\n".join(f"fine{i}" for i in range(100)).encode()

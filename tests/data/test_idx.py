@@ -132,5 +132,5 @@ def test_a_wrong_checksum_names_the_file_and_both_checksums(real_data, tmp_path)
 def test_a_missing_file_and_a_missing_folder_are_named(real_data, tmp_path):
     with pytest.raises(UserError, match=r"no folder .*nowhere"):
         prepare("mnist", tmp_path, tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz is missing"):
+    with pytest.raises(UserError, match=r"-ubyte\.gz is missing; fetch it from https://storage"):
         prepare("mnist", tmp_path, tmp_path)
