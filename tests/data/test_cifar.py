@@ -43,10 +43,11 @@ def in_order_of_ids(data_dir, split) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_the_result_is_the_real_prepared_data_set(tmp_path, real_data, taken_for_official):
+def test_the_result_has_the_pixels_of_the_real_prepared_data_set(tmp_path, real_data, taken_for_official):
     real = real_data / "tensorflow_datasets"
     (tmp_path / "files").mkdir()
-    expected = {split: in_order_of_ids(real, split) for split in ("train", "test")}
+    images, labels = in_order_of_ids(real, "test")
+    expected = {"train": (images[:5000], labels[:5000]), "test": (images[5000:], labels[5000:])}
     write_archive(tmp_path / "files" / "cifar-10-binary.tar.gz", official_members(expected))
     taken_for_official("cifar10", tmp_path / "files")
     prepare("cifar10", tmp_path / "data", tmp_path / "files")
