@@ -9,7 +9,6 @@ import shlex
 import sys
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,7 +20,7 @@ from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.progress import Progress
 from jaxae.scores import clipped, score
-from jaxae.train import Task, TrainState, epochs_done, fit, init, steps_per_epoch
+from jaxae.train import Task, TrainState, epochs_done, fit, init, make_member, steps_per_epoch
 
 
 class Experiment(NamedTuple):
@@ -107,9 +106,9 @@ def _train(
     progress: Progress,
 ) -> TrainState:
     """Train from the latest checkpoint, or from fresh weights where there is none, to the last epoch."""
-    key = jax.random.key(config.seed)
+    member = make_member(task, config.seed, config.train.learning_rate)
     images = jnp.asarray(train_images)
-    state = init(task, train_images.shape[1:], key)
+    state = init(task, member, train_images.shape[1:])
     if checkpoints.epochs:
         state = checkpoints.restore(checkpoints.epochs[-1], state)
     done = epochs_done(task, state, images)
@@ -118,7 +117,7 @@ def _train(
         progress.say(f"going on after epoch {done}")
         progress.epoch(lines[-1])
     trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size
-    for epoch in fit(task, state, images, key, config.train.epochs):
+    for epoch in fit(task, member, state, images, config.train.epochs):
         if not math.isfinite(epoch.loss):
             raise UserError(
                 f"the training loss is {epoch.loss} in epoch {epoch.number}: the run stopped, {config.run_dir} holds "
@@ -164,7 +163,7 @@ def make_task(config: Config, corruption: Noise, images: int) -> Task:
     steps = settings.epochs * steps_per_epoch(images, settings.batch_size)
     return Task(
         models.build(config.model, settings.ops, settings.precision),
-        recipes.make_optimizer(config.recipe, settings.learning_rate, steps),
+        recipes.make_optimizer(config.recipe, steps),
         corruption,
         settings.batch_size,
         settings.target,

@@ -20,11 +20,9 @@ SETTINGS: dict[str, dict[str, Settings]] = {
 }
 
 
-def make_optimizer(recipe: str, learning_rate: float, steps: int) -> optax.GradientTransformation:
-    """Adam: at a constant rate, or over one cycle of `steps` steps that peaks at `learning_rate`.
+def make_optimizer(recipe: str, steps: int) -> optax.GradientTransformation:
+    """Adam for a (peak) learning rate of 1: constant, or over one cycle of `steps` steps.
 
     The cycle is that of Smith and Topin, "Super-convergence", 2018, with a cosine up and down.
     """
-    if recipe == "fast":
-        return optax.adam(optax.cosine_onecycle_schedule(steps, learning_rate, pct_start=0.2))
-    return optax.adam(learning_rate)
+    return optax.adam(optax.cosine_onecycle_schedule(steps, 1.0, pct_start=0.2) if recipe == "fast" else 1.0)

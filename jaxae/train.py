@@ -15,10 +15,13 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax import Array, lax
-from jaxtyping import Float, Int32, Key, PyTree, UInt8
+from jaxtyping import Float, Float32, Int32, Key, PyTree, UInt8
 
+from jaxae import ops
 from jaxae.errors import UserError
 from jaxae.noise import Noise
+
+Images = Float[Array, "batch height width channels"]
 
 INIT, SHUFFLE, NOISE, TARGET_NOISE = range(4)  # what a key is for
 
@@ -35,16 +38,29 @@ class Task(NamedTuple):
     """All that does not change in training; hashable, so that a compiled program can be specialised on it."""
 
     model: nn.Module
-    optimizer: optax.GradientTransformation
+    optimizer: optax.GradientTransformation  # for a learning rate of 1
     noise: Noise
     batch_size: int
     target: Literal["clean", "noisy"] = "clean"
 
 
-def init(task: Task, image_shape: tuple[int, int, int], key: Key[Array, ""]) -> TrainState:
+class Member(NamedTuple):
+    """What sets one training apart from another of the same task: arrays, so that many can be trained at once."""
+
+    key: Key[Array, ""]
+    learning_rate: Float32[Array, ""]
+    strengths: Float32[Array, "kinds 2"]  # of the noise, in place of the task's own
+
+
+def make_member(task: Task, seed: int, learning_rate: float) -> Member:
+    """A training with the task's own noise."""
+    return Member(jax.random.key(seed), jnp.float32(learning_rate), jnp.asarray(task.noise.strengths))
+
+
+def init(task: Task, member: Member, image_shape: tuple[int, ...]) -> TrainState:
     """A fresh state for images of `image_shape` [height, width, channels]."""
     images = jnp.zeros((1, *image_shape))
-    params = task.model.init(jax.random.fold_in(key, INIT), images)["params"]
+    params = task.model.init(jax.random.fold_in(member.key, INIT), images)["params"]
     return TrainState(jnp.int32(0), params, task.optimizer.init(params))
 
 
@@ -53,21 +69,20 @@ def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
     return images.astype(jnp.float32) / 255
 
 
-def loss_fn(
-    params: PyTree, model: nn.Module, noisy: Float[Array, "batch h w c"], target: Float[Array, "batch h w c"]
-) -> Float[Array, ""]:
+def loss_fn(params: PyTree, model: nn.Module, noisy: Images, target: Images) -> Float[Array, ""]:
     """Mean squared error of the restored images over all their numbers."""
     return jnp.mean(jnp.square(model.apply({"params": params}, noisy) - target))
 
 
 def train_step(
-    task: Task, state: TrainState, noisy: Float[Array, "batch h w c"], target: Float[Array, "batch h w c"]
+    task: Task, member: Member, state: TrainState, noisy: Images, target: Images
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One step of the optimizer: the new state and the loss before it."""
     loss, grads = jax.value_and_grad(loss_fn)(state.params, task.model, noisy, target)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
         updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
-    return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), loss
+    params = jax.tree.map(lambda param, update: param + member.learning_rate * update, state.params, updates)
+    return TrainState(state.step + 1, params, opt_state), loss
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -79,25 +94,26 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
     return images // batch_size
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
 def train_epoch(
-    task: Task, state: TrainState, images: UInt8[Array, "n h w c"], key: Key[Array, ""]
+    task: Task, member: Member, state: TrainState, images: UInt8[Array, "n h w c"]
 ) -> tuple[TrainState, Float[Array, " steps"]]:
     """One pass over `images` in an order of its own: the new state and the loss of each step."""
     steps = steps_per_epoch(len(images), task.batch_size)
-    shuffle_key = jax.random.fold_in(jax.random.fold_in(key, SHUFFLE), state.step // steps)
-    noise_key, target_key = (jax.random.fold_in(key, purpose) for purpose in (NOISE, TARGET_NOISE))
-    order = jax.random.permutation(shuffle_key, len(images))[: steps * task.batch_size]
+    shuffle_key, noise_key, target_key = (jax.random.fold_in(member.key, use) for use in (SHUFFLE, NOISE, TARGET_NOISE))
+    order = jax.random.permutation(jax.random.fold_in(shuffle_key, state.step // steps), len(images))
+
+    def corrupt(key: Array, clean: Array, step: Array) -> Array:
+        return task.noise.apply(jax.random.fold_in(key, step), clean, member.strengths)
 
     def step(state: TrainState, indices: Array) -> tuple[TrainState, Array]:
         clean = to_float(images[indices])
-        noisy = task.noise(jax.random.fold_in(noise_key, state.step), clean)
-        if task.target == "clean":
-            return train_step(task, state, noisy, clean)
-        # Noise2Noise (Lehtinen et al., 2018): noise in the target that averages out leaves the best network the same
-        return train_step(task, state, noisy, task.noise(jax.random.fold_in(target_key, state.step), clean))
+        noisy = corrupt(noise_key, clean, state.step)
+        # Noise2Noise (Lehtinen et al., 2018): a second noisy copy as target averages out to the clean image
+        target = clean if task.target == "clean" else corrupt(target_key, clean, state.step)
+        return train_step(task, member, state, noisy, target)
 
-    return lax.scan(step, state, order.reshape(steps, task.batch_size))
+    return lax.scan(step, state, order[: steps * task.batch_size].reshape(steps, task.batch_size))
 
 
 class Epoch(NamedTuple):
@@ -110,19 +126,18 @@ class Epoch(NamedTuple):
     compile_seconds: float  # 0 after the first
 
 
-def fit(
-    task: Task, state: TrainState, images: UInt8[Array, "n h w c"], key: Key[Array, ""], epochs: int
-) -> Iterator[Epoch]:
+def fit(task: Task, member: Member, state: TrainState, images: UInt8[Array, "n h w c"], epochs: int) -> Iterator[Epoch]:
     """Train until `epochs` epochs are done, those in `state` included; yields after each.
 
     A state given or yielded is consumed by the next epoch: copy what is to be kept.
     """
     start = perf_counter()
-    program = train_epoch.lower(task, state, images, key).compile()
+    lowered = train_epoch.lower(task, member, state, images)
+    program = lowered.compile(compiler_options=ops.compiler_options(task.model.way))
     compile_seconds = perf_counter() - start
     for number in range(epochs_done(task, state, images) + 1, epochs + 1):
         start = perf_counter()
-        state, losses = jax.block_until_ready(program(state, images, key))
+        state, losses = jax.block_until_ready(program(member, state, images))
         yield Epoch(state, number, float(losses.mean()), perf_counter() - start, compile_seconds)
         compile_seconds = 0.0
 

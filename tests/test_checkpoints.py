@@ -8,11 +8,11 @@ from jaxae.checkpoints import Checkpoints
 from jaxae.digest import digest
 from jaxae.errors import UserError
 
-TASK = train.Task(models.build("cifar", "xla"), optax.adam(1e-3), noise.parse("none"), 4)
+TASK = train.Task(models.build("cifar", "xla"), optax.adam(1.0), noise.parse("none"), 4)
 
 
 def make_state(seed):
-    return train.init(TASK, (32, 32, 3), jax.random.key(seed))
+    return train.init(TASK, train.make_member(TASK, seed, 1e-3), (32, 32, 3))
 
 
 def data_files(directory):
@@ -84,7 +84,8 @@ def test_a_flipped_bit_is_found(tmp_path):
 def test_a_state_of_another_network_is_refused(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, make_state(0), psnr=20.0)
-    other = train.init(TASK._replace(model=models.build("mnist", "xla")), (28, 28, 1), jax.random.key(0))
+    task = TASK._replace(model=models.build("mnist", "xla"))
+    other = train.init(task, train.make_member(task, 0, 1e-3), (28, 28, 1))
     with Checkpoints(tmp_path, read_only=True) as checkpoints, pytest.raises(UserError, match="cannot be read"):
         checkpoints.restore_params(1, other.params)
 

@@ -8,12 +8,14 @@ from jaxae import models, noise, train
 from jaxae.digest import digest
 from jaxae.errors import UserError
 
-KEY = jax.random.key(0)
-
 
 def make_task(batch_size=8, kind="gaussian", name="mnist"):
     # XLA's own convolution, so that what is tested here is training alone
-    return train.Task(models.build(name, "xla"), optax.adam(1e-3), noise.parse(kind), batch_size)
+    return train.Task(models.build(name, "xla"), optax.adam(1.0), noise.parse(kind), batch_size)
+
+
+def make_member(task, seed=0):
+    return train.make_member(task, seed, 1e-3)
 
 
 def make_images(count, shape=(28, 28, 1)):
@@ -26,16 +28,17 @@ def copy(state):
 
 def test_an_epoch_is_its_steps_one_after_another():
     task, images = make_task(), make_images(27)  # three full batches and a remainder of three images
-    state = train.init(task, (28, 28, 1), KEY)
-    after, losses = train.train_epoch(task, copy(state), images, KEY)
+    member = make_member(task)
+    state = train.init(task, member, (28, 28, 1))
+    after, losses = train.train_epoch(task, member, copy(state), images)
 
-    order = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(KEY, train.SHUFFLE), 0), 27)
+    order = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(member.key, train.SHUFFLE), 0), 27)
     step = jax.jit(train.train_step, static_argnums=0)
     expected = []
     for number in range(3):
         clean = train.to_float(images[order[number * 8 : number * 8 + 8]])
-        noise_key = jax.random.fold_in(jax.random.fold_in(KEY, train.NOISE), number)
-        state, loss = step(task, state, task.noise(noise_key, clean), clean)
+        noise_key = jax.random.fold_in(jax.random.fold_in(member.key, train.NOISE), number)
+        state, loss = step(task, member, state, task.noise(noise_key, clean), clean)
         expected.append(loss)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), after.params, state.params)
@@ -44,9 +47,10 @@ def test_an_epoch_is_its_steps_one_after_another():
 
 def test_stopping_between_epochs_changes_no_bit():
     task, images = make_task(), make_images(32)
-    *_, whole = train.fit(task, train.init(task, (28, 28, 1), KEY), images, KEY, epochs=3)
-    *_, half = train.fit(task, train.init(task, (28, 28, 1), KEY), images, KEY, epochs=1)
-    rest = list(train.fit(task, half.state, images, KEY, epochs=3))
+    member = make_member(task)
+    *_, whole = train.fit(task, member, train.init(task, member, (28, 28, 1)), images, epochs=3)
+    *_, half = train.fit(task, member, train.init(task, member, (28, 28, 1)), images, epochs=1)
+    rest = list(train.fit(task, member, half.state, images, epochs=3))
     assert [epoch.number for epoch in rest] == [2, 3]
     assert digest(rest[-1].state) == digest(whole.state)
 
@@ -55,8 +59,8 @@ def test_the_seed_decides_every_bit():
     task, images = make_task(), make_images(16)
 
     def run(seed):
-        key = jax.random.key(seed)
-        *_, last = train.fit(task, train.init(task, (28, 28, 1), key), images, key, epochs=1)
+        member = make_member(task, seed)
+        *_, last = train.fit(task, member, train.init(task, member, (28, 28, 1)), images, epochs=1)
         return digest(last.state.params)
 
     assert run(0) == run(0) != run(1)
@@ -64,15 +68,16 @@ def test_the_seed_decides_every_bit():
 
 def test_each_epoch_has_an_order_and_noise_of_its_own():
     # A learning rate of 0 leaves the weights alone, so losses differ by order and noise only.
-    task, images = make_task()._replace(optimizer=optax.sgd(0.0)), make_images(16)
-    state = train.init(task, (28, 28, 1), KEY)
-    state, first = train.train_epoch(task, state, images, KEY)
-    _, second = train.train_epoch(task, state, images, KEY)
+    def two_epochs(kind):
+        task = make_task(kind=kind)
+        member = train.make_member(task, 0, 0.0)
+        state, first = train.train_epoch(task, member, train.init(task, member, (28, 28, 1)), images)
+        return first, train.train_epoch(task, member, state, images)[1]
+
+    images = make_images(16)
+    first, second = two_epochs("gaussian")
     assert not np.array_equal(first, second)
-    quiet = make_task(kind="none")._replace(optimizer=optax.sgd(0.0))
-    state = train.init(quiet, (28, 28, 1), KEY)
-    state, first = train.train_epoch(quiet, state, images, KEY)
-    _, second = train.train_epoch(quiet, state, images, KEY)
+    first, second = two_epochs("none")
     assert not np.array_equal(first, second)  # other batches
     np.testing.assert_allclose(first.mean(), second.mean(), rtol=1e-6)  # of the same images, each once
 
@@ -93,12 +98,23 @@ def test_a_batch_larger_than_the_data_is_refused():
 def test_training_gives_the_golden_losses(name, shape, golden):
     """Fails when what a step computes has changed: update the figures only if it was meant to."""
     task, images = make_task(name=name), make_images(24, shape)
-    _, losses = train.train_epoch(task, train.init(task, shape, KEY), images, KEY)
+    member = make_member(task)
+    _, losses = train.train_epoch(task, member, train.init(task, member, shape), images)
     np.testing.assert_allclose(losses, golden, rtol=2e-5)
 
 
 def test_the_data_is_an_argument_of_the_epoch_and_not_part_of_its_program():
     task, images = make_task(), make_images(64)
-    text = train.train_epoch.lower(task, train.init(task, (28, 28, 1), KEY), images, KEY).as_text()
+    member = make_member(task)
+    text = train.train_epoch.lower(task, member, train.init(task, member, (28, 28, 1)), images).as_text()
     assert "tensor<64x28x28x1xui8>" in text
     assert len(text) < 500_000
+
+
+def test_a_noisy_target_is_a_second_noisy_copy():
+    task, images = make_task()._replace(target="noisy"), make_images(8)
+    member = train.make_member(task, 0, 0.0)
+    _, losses = train.train_epoch(task, member, train.init(task, member, (28, 28, 1)), images)
+    _, clean = train.train_epoch(task._replace(target="clean"), member, train.init(task, member, (28, 28, 1)), images)
+    # independent noise of factor 0.5 in the target adds its variance to the loss
+    np.testing.assert_allclose(losses - clean, 0.25, atol=0.02)
