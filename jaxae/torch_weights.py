@@ -31,14 +31,14 @@ def from_torch(state_dict: Mapping[str, ArrayLike]) -> Params:
         match = _KEY.fullmatch(key)
         if not match:
             raise UserError(f"{key!r} is not a key of the PyTorch networks, which look like 'encoder.0.weight'")
-        value = np.array(value, np.float32)
+        value = np.asarray(value, np.float32)
         layer = params.setdefault(f"{match['part']}_{int(match['number']) // 2}", {})
         if match["name"] == "bias":
-            layer["bias"] = value
+            layer["bias"] = value.copy()
         elif match["part"] == "encoder":
-            layer["kernel"] = np.ascontiguousarray(value.transpose(2, 3, 1, 0))
+            layer["kernel"] = value.transpose(2, 3, 1, 0).copy()
         else:
-            layer["kernel"] = np.ascontiguousarray(value.transpose(2, 3, 0, 1)[::-1, ::-1])
+            layer["kernel"] = value.transpose(2, 3, 0, 1)[::-1, ::-1].copy()
     return params
 
 
@@ -52,6 +52,6 @@ def to_torch(params: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, np.ndar
         part, number = name.split("_")
         kernel = np.asarray(layer["kernel"], np.float32)
         weight = kernel.transpose(3, 2, 0, 1) if part == "encoder" else kernel[::-1, ::-1].transpose(2, 3, 0, 1)
-        state_dict[f"{part}.{2 * int(number)}.weight"] = np.ascontiguousarray(weight)
+        state_dict[f"{part}.{2 * int(number)}.weight"] = weight.copy()
         state_dict[f"{part}.{2 * int(number)}.bias"] = np.array(layer["bias"], np.float32)
     return state_dict
