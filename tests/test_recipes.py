@@ -1,0 +1,46 @@
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxae import recipes
+
+
+def sizes_of_steps(optimizer, steps):
+    """How far each step goes under a constant gradient, where Adam goes its learning rate."""
+    params = jnp.zeros(1)
+    state, sizes = optimizer.init(params), []
+    for _ in range(steps):
+        updates, state = optimizer.update(jnp.ones(1), state, params)
+        sizes.append(-updates[0])
+    return np.asarray(sizes)
+
+
+@pytest.fixture(autouse=True)
+def _standard_promotion():
+    import jax
+
+    with jax.numpy_dtype_promotion("standard"):  # as in `train_step`
+        yield
+
+
+def test_plain_is_adam():
+    ours, theirs = recipes.make_optimizer("plain", 40), optax.adam(1.0)
+    np.testing.assert_array_equal(sizes_of_steps(ours, 5), sizes_of_steps(theirs, 5))
+
+
+def test_fast_rises_to_the_rate_and_falls_to_nearly_nothing():
+    sizes = sizes_of_steps(recipes.make_optimizer("fast", 40), 40)
+    assert sizes.max() == pytest.approx(1, rel=1e-3)
+    peak = int(sizes.argmax())
+    assert 0 < peak < 20
+    assert np.all(np.diff(sizes[: peak + 1]) > 0)
+    assert np.all(np.diff(sizes[peak:]) < 0)
+    assert sizes[-1] < 0.02
+
+
+def test_every_recipe_knows_every_network():
+    from jaxae.models import MODELS
+
+    for settings in recipes.SETTINGS.values():
+        assert settings.keys() == MODELS.keys()
