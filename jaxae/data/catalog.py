@@ -19,7 +19,7 @@ from jaxtyping import Int, UInt8
 from jaxae.data import official, reader
 from jaxae.errors import UserError
 
-EMBEDDED = ("digits",)
+EMBEDDED = ("digits", "dead_leaves")
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
