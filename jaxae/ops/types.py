@@ -1,10 +1,11 @@
 """What a way of computing consists of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 
 class Ops(NamedTuple):
@@ -16,16 +17,22 @@ class Ops(NamedTuple):
         `ConvTranspose2d`. The kernel is flipped in both spatial axes against PyTorch's, as Linen keeps it: the layer
         is the correlation of `kernel` with `x` dilated by `stride` and padded by ``k - 1 - padding`` (and
         `output_padding` more at the end).
+    compiler_options: for the `jax.jit` around a program that uses this way.
     """
 
     layout: str
     conv: Callable[..., Array]
     conv_transpose: Callable[..., Array]
+    compiler_options: Mapping[str, str] = MappingProxyType({})
 
     def enter(self, images: Array) -> Array:
         """From NHWC to this layout."""
-        return jnp.transpose(images, ["NHWC".index(axis) for axis in self.layout])
+        if self.layout == "NHWC":
+            return images
+        return lax.optimization_barrier(jnp.transpose(images, ["NHWC".index(axis) for axis in self.layout]))
 
     def leave(self, x: Array) -> Array:
         """From this layout to NHWC."""
-        return jnp.transpose(x, [self.layout.index(axis) for axis in "NHWC"])
+        if self.layout == "NHWC":
+            return x
+        return jnp.transpose(lax.optimization_barrier(x), [self.layout.index(axis) for axis in "NHWC"])

@@ -1,0 +1,187 @@
+"""Convolutions for CPUs: the batch in the vector lanes, direct sums for few channels, matrix products for many.
+
+Activations lie as ``[height, channels, width, batch]``, so every load is a whole vector, aligned, whatever the window.
+XLA's own CPU convolutions are slow as gradients and slower inside a loop; none is left here.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxae.ops.types import Ops
+
+# A sum of more products than this is computed as a matrix product.
+MOST_TERMS = 80
+
+# Ends a fusion: what comes before is computed once and stored, not again by everyone who reads it.
+store = lax.optimization_barrier
+
+
+def tree_sum(terms: Sequence[Array], chain: int = 8) -> Array:
+    """The sum of `terms`: chains of fused multiply-adds, joined as a tree so that several are in flight at once."""
+    sums = []
+    for start in range(0, len(terms), chain):
+        total = terms[start]
+        for term in terms[start + 1 : start + chain]:
+            total = total + term
+        sums.append(total)
+    while len(sums) > 1:
+        pairs = [a + b for a, b in zip(sums[::2], sums[1::2], strict=False)]
+        sums = pairs + sums[len(sums) - len(sums) % 2 :]
+    return sums[0]
+
+
+def pad(x: Array, rows: tuple[int, int], columns: tuple[int, int], dilation: tuple[int, int] = (0, 0)) -> Array:
+    """Zeros around the pixels of `x` (negative: crop), and `dilation` of them between."""
+    config = ((*rows, dilation[0]), (0, 0, 0), (*columns, dilation[1]), (0, 0, 0))
+    return lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def padded(x: Array, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
+    """`x` with zeros around its pixels, stored."""
+    return store(x if rows == columns == (0, 0) else pad(x, rows, columns))
+
+
+def windows(x: Array, kernel_shape: tuple[int, ...], stride: int) -> list[Array]:
+    """What each tap of the kernel sees of `x`: an image of the output's size."""
+    rows, columns = ((size - k) // stride for size, k in zip(x.shape[::2], kernel_shape[:2], strict=True))
+    return [
+        x[a : a + stride * rows + 1 : stride, :, b : b + stride * columns + 1 : stride]
+        for a in range(kernel_shape[0])
+        for b in range(kernel_shape[1])
+    ]
+
+
+def as_matrix(x: Array) -> Array:
+    """[h, c, w, n] → [c, h·w·n]."""
+    return x.transpose(1, 0, 2, 3).reshape(x.shape[1], -1)
+
+
+def patches(x: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
+    """[taps·c, h·w·n]: im2col."""
+    return store(jnp.concatenate([as_matrix(window) for window in windows(x, kernel_shape, stride)]))
+
+
+def correlate(x: Array, kernel: Array, stride: int) -> Array:
+    """Correlation without padding."""
+    height, width, channels, features = kernel.shape
+    seen = windows(x, kernel.shape, stride)
+    if height * width * channels <= MOST_TERMS:
+        weights = kernel.reshape(height * width, channels, 1, features, 1, 1)
+        return tree_sum([seen[t][:, i : i + 1] * weights[t, i] for t in range(len(seen)) for i in range(channels)])
+    y = kernel.reshape(-1, features).T @ patches(x, kernel.shape, stride)
+    rows, _, columns, batch = seen[0].shape
+    return y.reshape(features, rows, columns, batch).transpose(1, 0, 2, 3)
+
+
+def correlate_dilated(x: Array, kernel: Array, stride: int, padding: int, shape: tuple[int, int]) -> Array:
+    """Correlation with `x` dilated by `stride` and padded by k - 1 - `padding`, and at the end up to `shape`."""
+    height, width, channels, _ = kernel.shape
+    if stride == 1 and height * width * channels <= MOST_TERMS:
+        low = (height - 1 - padding, width - 1 - padding)
+        high = [out + k - 1 - size - l for out, k, size, l in zip(shape, kernel.shape, x.shape[::2], low, strict=False)]
+        return correlate(padded(x, (low[0], high[0]), (low[1], high[1])), kernel, 1)
+    return overlap_add(x, kernel, stride, padding, shape)
+
+
+def overlap_add(x: Array, kernel: Array, stride: int, padding: int, shape: tuple[int, int]) -> Array:
+    """The same as one matrix product, whose results for each tap are then added where they belong."""
+    height, width, channels, features = kernel.shape
+    rows, _, columns, batch = x.shape
+    product = store(kernel.transpose(0, 1, 3, 2).reshape(-1, channels) @ as_matrix(store(x)))
+    product = product.reshape(height, width, features, rows, columns, batch).transpose(0, 1, 3, 2, 4, 5)
+
+    def place(tap: int, k: int, size: int, out: int) -> tuple[int, int]:
+        low = k - 1 - padding - tap
+        return low, out - low - (size - 1) * stride - 1
+
+    lines = []
+    for a in range(height):
+        line = [pad(product[a, b], (0, 0), place(b, width, columns, shape[1]), (0, stride - 1)) for b in range(width)]
+        lines.append(pad(store(tree_sum(line)), place(a, height, rows, shape[0]), (0, 0), (stride - 1, 0)))
+    return tree_sum(lines)
+
+
+def kernel_gradient(x: Array, dy: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
+    """The gradient of ``sum(dy * correlate(x, kernel, stride))``."""
+    height, width, channels, features = kernel_shape
+    rows, _, columns, batch = dy.shape
+    if height * width * channels > MOST_TERMS:
+        return jnp.einsum("kl,ol->ko", patches(x, kernel_shape, stride), as_matrix(dy)).reshape(kernel_shape)
+    sums = []
+    for window in windows(x, kernel_shape, stride):
+        products = [window[:, :, None, c] * dy[:, None, :, c] for c in range(columns)]
+        by_row = store(tree_sum(products))
+        sums.append(store(tree_sum([by_row[r] for r in range(rows)])))
+    lanes = store(jnp.stack(sums)).reshape(-1, batch)
+    return (lanes @ jnp.ones(batch, lanes.dtype)).reshape(kernel_shape)
+
+
+def flipped(kernel: Array) -> Array:
+    """The kernel of the adjoint: turned by half a turn, inputs and outputs swapped."""
+    return kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+    return correlate(padded(x, (padding, padding), (padding, padding)), kernel, stride)
+
+
+def _conv_forward(x, kernel, stride, padding):
+    x = store(x)
+    return _conv(x, kernel, stride, padding), (x, kernel)
+
+
+def _conv_backward(stride, padding, saved, dy):
+    x, kernel = saved
+    dy = store(dy)
+    dx = correlate_dilated(dy, flipped(kernel), stride, padding, x.shape[::2])
+    return dx, kernel_gradient(padded(x, (padding, padding), (padding, padding)), dy, kernel.shape, stride)
+
+
+_conv.defvjp(_conv_forward, _conv_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _conv_transpose(x: Array, kernel: Array, stride: int, padding: int, output_padding: int) -> Array:
+    shape = [
+        (size - 1) * stride + k - 2 * padding + output_padding
+        for size, k in zip(x.shape[::2], kernel.shape[:2], strict=True)
+    ]
+    return correlate_dilated(x, kernel, stride, padding, shape)
+
+
+def _conv_transpose_forward(x, kernel, stride, padding, output_padding):
+    x = store(x)
+    return _conv_transpose(x, kernel, stride, padding, output_padding), (x, kernel)
+
+
+def _conv_transpose_backward(stride, padding, output_padding, saved, dy):
+    x, kernel = saved
+    dy = padded(dy, (padding, padding - output_padding), (padding, padding - output_padding))
+    adjoint = flipped(kernel)
+    return correlate(dy, adjoint, stride), flipped(kernel_gradient(dy, x, adjoint.shape, stride))
+
+
+_conv_transpose.defvjp(_conv_transpose_forward, _conv_transpose_backward)
+
+
+def conv(x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0) -> Array:
+    """PyTorch's `Conv2d`."""
+    return _conv(x, kernel, stride, padding) + bias[None, :, None, None]
+
+
+def conv_transpose(
+    x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0, output_padding: int = 0
+) -> Array:
+    """PyTorch's `ConvTranspose2d`, with the kernel flipped in both spatial axes."""
+    return _conv_transpose(x, kernel, stride, padding, output_padding) + bias[None, :, None, None]
+
+
+# A barrier must stay one until fusion has run, and vectors be as wide as the machine has them (XLA stops at 256 bits).
+COMPILER_OPTIONS = {"xla_disable_hlo_passes": "cse_barrier_expander", "xla_cpu_prefer_vector_width": "512"}
+
+OPS = Ops("HCWN", conv, conv_transpose, COMPILER_OPTIONS)
