@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from jaxae.data import official, reader
+from jaxae.data import folder, official, reader
 from jaxae.errors import UserError
 
 EMBEDDED = ("digits", "dead_leaves")
@@ -50,18 +50,25 @@ def default_data_dir() -> Path:
 
 
 def load(
-    name: str, split: str, data_dir: Path | None = None, *, shape: tuple[int, int, int] | None = None
+    name: str, split: str, data_dir: Path | None = None, shape: tuple[int, int, int] = (32, 32, 3)
 ) -> UInt8[np.ndarray, "n height width channels"]:
     """The images of a split ("train" or "test"), prepared first if need be; values 0 to 255.
 
-    `data_dir` is a TFDS data directory (default: see `default_data_dir`). UserError where the data set is unknown or
-    cannot be prepared, has no such split, or holds no images of one size.
+    `data_dir` is a TFDS data directory (default: see `default_data_dir`). `shape` is what the images of `folder:PATH`
+    are cut and resized to; other data sets keep theirs. UserError where the data set is unknown or cannot be prepared,
+    has no such split, or holds no images of one size.
     """
+    if name.startswith(folder.PREFIX):
+        return folder.load_folder(name, split, shape)[0]
     return reader.read_images(ensure(name, data_dir), split)
 
 
-def load_labels(name: str, split: str, data_dir: Path | None = None) -> Int[np.ndarray, " n"] | None:
-    """The class labels that belong to `load`'s images, or None where the data set has none. Errors as `load`."""
+def load_labels(
+    name: str, split: str, data_dir: Path | None = None, shape: tuple[int, int, int] = (32, 32, 3)
+) -> Int[np.ndarray, " n"] | None:
+    """The class labels that belong to `load`'s images, or None where the data set has none. Arguments as `load`."""
+    if name.startswith(folder.PREFIX):
+        return folder.load_folder(name, split, shape)[1]
     return reader.read_labels(ensure(name, data_dir), split)
 
 
@@ -84,7 +91,12 @@ def resolve(name: str, data_dir: Path | None = None, *, fallback: str = "digits"
 
 
 def ensure(name: str, data_dir: Path | None = None) -> Path:
-    """The directory of the prepared data set `name`, which is prepared first if need be. Errors as `prepare`."""
+    """The directory of the prepared data set `name`, which is prepared first if need be. Errors as `prepare`.
+
+    For `folder:PATH` it is PATH; UserError if there are no two images in it.
+    """
+    if name.startswith(folder.PREFIX):
+        return folder.find_images(name)[0]
     data_dir = data_dir or default_data_dir()
     return find(name, data_dir) or prepare(name, data_dir)
 

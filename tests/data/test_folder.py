@@ -1,0 +1,210 @@
+"""A person's own images: every size and mode, split for good, and the unreadable ones named."""
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxae.data import load, load_labels, resolve
+from jaxae.data.folder import load_folder
+from jaxae.errors import UserError
+
+COLOUR = (32, 32, 3)
+GREY = (28, 28, 1)
+
+
+def photograph(seed: int, width: int, height: int) -> Image.Image:
+    """Something with low frequencies, as photographs have."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """60 files of mixed sizes and formats in two class folders, one of them nested."""
+    for i in range(60):
+        place = tmp_path / "album" / ("cats" if i % 2 else "dogs/puppies")
+        place.mkdir(parents=True, exist_ok=True)
+        size = 20 + 7 * (i % 11), 20 + 5 * (i % 13)
+        photograph(i, *size).save(place / f"{i}.{'jpg' if i % 3 else 'PNG'}")
+    return tmp_path / "album"
+
+
+def one(tmp_path, image: Image.Image, shape=COLOUR, file="a.png", **save) -> np.ndarray:
+    """What the folder with `image` and a plain second one makes of `image`."""
+    place = tmp_path / f"with {file}"
+    place.mkdir()
+    image.save(place / file, **save)
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(place / "zzz.png")
+    images = np.concatenate([load_folder(f"folder:{place}", split, shape)[0] for split in ("train", "test")])
+    assert len(images) == 2
+    plain = 2 if shape[2] == 1 else (1, 2, 3)
+    return next(image for image in images if not np.array_equal(image, np.broadcast_to(np.uint8(plain), shape)))
+
+
+def test_splits_labels_and_shapes(photographs):
+    name = f"folder:{photographs}"
+    train, test = load(name, "train", shape=COLOUR), load(name, "test", shape=COLOUR)
+    assert train.shape[1:] == test.shape[1:] == COLOUR
+    assert len(train) + len(test) == 60
+    assert 1 <= len(test) <= 15
+    labels = [load_labels(name, split, shape=COLOUR) for split in ("train", "test")]
+    assert [len(column) for column in labels] == [len(train), len(test)]
+    np.testing.assert_array_equal(np.bincount(np.concatenate(labels)), [30, 30])
+    assert load(name, "train", shape=GREY).shape == (len(train), *GREY)
+    assert resolve(name).name == name
+
+
+def test_the_same_every_time_and_a_new_file_moves_no_old_one(photographs):
+    name = f"folder:{photographs}"
+    before = {split: {image.tobytes() for image in load(name, split)} for split in ("train", "test")}
+    for i in range(20):
+        photograph(1000 + i, 50, 50).save(photographs / "cats" / f"new{i}.png")
+    for split in ("train", "test"):
+        assert before[split] < {image.tobytes() for image in load(name, split)}
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_both_splits_of_a_few_images_have_some(tmp_path, count):
+    for seed in range(6):
+        place = tmp_path / str(seed)
+        place.mkdir()
+        for i in range(count):
+            photograph(i, 40, 40).save(place / f"{seed}-{i}.png")
+        sizes = [len(load(f"folder:{place}", split)) for split in ("train", "test")]
+        assert min(sizes) >= 1
+        assert sum(sizes) == count
+
+
+def test_large_images_give_several_crops_all_in_one_split(tmp_path):
+    for i in range(12):
+        Image.new("RGB", (300 + i, 200), (20 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    train, test = (load(f"folder:{tmp_path}", split) for split in ("train", "test"))
+    assert len(train) + len(test) == 12 * 8
+    assert not {int(image[0, 0, 0]) for image in train} & {int(image[0, 0, 0]) for image in test}
+    again = load_folder(f"folder:{tmp_path}", "train", COLOUR, crops=3)[0]
+    assert len(again) == len(train) * 3 // 8
+
+
+def test_crops_are_different_cuts_of_the_picture(tmp_path):
+    for i in range(2):
+        photograph(i, 400, 300).save(tmp_path / f"{i}.jpg", quality=95)
+    crops = load(f"folder:{tmp_path}", "train")
+    assert len({image.tobytes() for image in crops}) == 8
+    np.testing.assert_array_equal(crops, load(f"folder:{tmp_path}", "train"))
+
+
+def test_the_middle_is_kept_and_the_aspect_with_it(tmp_path):
+    pixels = np.zeros((40, 100, 3), np.uint8)
+    pixels[:, 30:70] = 255  # the central square
+    assert one(tmp_path, Image.fromarray(pixels)).min() > 240
+    wide = one(tmp_path, Image.fromarray(pixels), (16, 40, 3), "wide.png")
+    assert wide[:, :10].max() < 40
+    assert wide[:, 15:25].min() > 215
+
+
+def test_exif_orientation(tmp_path):
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[:20] = 255  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90° clockwise: white on the right
+    upright = one(tmp_path, Image.fromarray(pixels), exif=exif)
+    assert upright[:, 20:].min() > 200
+    assert upright[:, :12].max() < 55
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("shape", [COLOUR, GREY])
+def test_every_mode_of_a_grey_picture(tmp_path, mode, shape):
+    grey = 255 if mode == "1" else 120
+    image = Image.new("RGB", (50, 50), (grey,) * 3)
+    image = image.quantize(4) if mode == "P" else image.convert(mode)
+    file = "a.jpg" if mode in ("CMYK", "YCbCr") else "a.png"
+    np.testing.assert_allclose(one(tmp_path, image, shape, file).astype(int), grey, atol=4)
+
+
+def test_sixteen_bits_keep_their_lightness(tmp_path):
+    image = Image.fromarray(np.full((40, 40), 120 * 257, np.uint16))
+    np.testing.assert_array_equal(one(tmp_path, image), np.full(COLOUR, 120))
+    np.testing.assert_array_equal(one(tmp_path, image, file="a.tif"), np.full(COLOUR, 120))
+
+
+def test_transparent_means_white(tmp_path):
+    np.testing.assert_array_equal(one(tmp_path, Image.new("RGBA", (40, 40), (9, 9, 9, 0))), np.full(COLOUR, 255))
+    palette = Image.new("RGB", (40, 40), (9, 9, 9)).quantize(4)
+    index = palette.getpixel((0, 0))
+    np.testing.assert_array_equal(one(tmp_path, palette, file="p.png", transparency=index), np.full(COLOUR, 255))
+
+
+def test_luminance_weighs_the_channels(tmp_path):
+    green = one(tmp_path, Image.new("RGB", (40, 40), (0, 200, 0)), GREY)
+    np.testing.assert_allclose(green.astype(float), 0.587 * 200, atol=1)
+
+
+def write_unreadable(place) -> None:
+    (place / "text.png").write_text("this is not an image")
+    buffer = io.BytesIO()
+    photograph(0, 200, 200).save(buffer, "JPEG")
+    (place / "cut.jpg").write_bytes(buffer.getvalue()[:2000])
+    (place / "empty.png").write_bytes(b"")
+    # 100,000 × 100,000 pixels in a file of a few bytes
+    buffer = io.BytesIO()
+    Image.new("1", (1, 1)).save(buffer, "PNG")
+    bomb = bytearray(buffer.getvalue())
+    bomb[16:24] = (100_000).to_bytes(4, "big") * 2
+    import zlib
+
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    (place / "bomb.png").write_bytes(bomb)
+    (place / "notes.txt").write_text("no image, and nobody said so")
+    (place / ".hidden.png").write_text("a file manager's own")
+
+
+def test_unreadable_files_are_named_and_left_out(photographs):
+    write_unreadable(photographs / "cats")
+    with pytest.warns(UserWarning, match=r"left out of .*album, unreadable") as caught:
+        train = load(f"folder:{photographs}", "train")
+    test = load(f"folder:{photographs}", "test")  # does not warn again: warnings are errors here
+    assert len(train) + len(test) == 60
+    said = "".join(str(warning.message) for warning in caught)
+    assert all(name in said for name in ("text.png", "cut.jpg", "empty.png", "bomb.png"))
+    assert "notes.txt" not in said
+    assert ".hidden" not in said
+
+
+def test_nothing_usable_is_an_error(tmp_path):
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
+        load(f"folder:{tmp_path / 'nowhere'}", "train")
+    for name in (f"folder:{tmp_path}", resolve):
+        with pytest.raises(UserError, match="holds no image"):
+            load(name, "train") if name is not resolve else resolve(f"folder:{tmp_path}")
+    photograph(0, 40, 40).save(tmp_path / "only.png")
+    with pytest.raises(UserError, match=r"only one image .*two are needed"):
+        load(f"folder:{tmp_path}", "train")
+    (tmp_path / "text.png").write_text("this is not an image")
+    with (
+        pytest.warns(UserWarning, match=r"text\.png"),
+        pytest.raises(UserError, match=r"1 readable image: two are needed.*text\.png"),
+    ):
+        load(f"folder:{tmp_path}", "train")
+    (tmp_path / "only.png").unlink()
+    (tmp_path / "text.jpg").write_text("nor is this")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(UserError, match="no readable image"):
+            load(f"folder:{tmp_path}", "train")
+
+
+def test_a_split_or_shape_that_does_not_exist(photographs):
+    with pytest.raises(UserError, match="no split 'validation'; its splits: test, train"):
+        load(f"folder:{photographs}", "validation")
+    with pytest.raises(UserError, match=r"\(height, width, 1 or 3\)"):
+        load(f"folder:{photographs}", "train", shape=(32, 32, 4))
+
+
+def test_no_class_folders_means_no_labels(tmp_path):
+    for i in range(4):
+        photograph(i, 40, 40).save(tmp_path / f"{i}.png")
+    assert load_labels(f"folder:{tmp_path}", "train") is None
