@@ -3,16 +3,16 @@
 python -m jaxae.experiments.cifar10_denoise
 """
 
+from jaxae import experiment
 from jaxae.cli import run_main
-from jaxae.experiment import Experiment
-from jaxae.experiment import main as experiment_main
+from jaxae.plan import Experiment
 
 EXPERIMENT = Experiment("cifar10_denoise", data="cifar10", fallback="dead_leaves", gaussian_factor=0.1)
 
 
 def main() -> None:
     """Run the experiment as the command line says."""
-    experiment_main(EXPERIMENT, __doc__)
+    experiment.main(EXPERIMENT, __doc__)
 
 
 if __name__ == "__main__":

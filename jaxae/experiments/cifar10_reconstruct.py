@@ -3,10 +3,10 @@
 python -m jaxae.experiments.cifar10_reconstruct
 """
 
+from jaxae import experiment
 from jaxae.cli import run_main
 from jaxae.config import Config, NoiseConfig
-from jaxae.experiment import Experiment
-from jaxae.experiment import main as experiment_main
+from jaxae.plan import Experiment
 
 EXPERIMENT = Experiment(
     "cifar10_reconstruct", data="cifar10", fallback="dead_leaves", config=Config(noise=NoiseConfig("none"))
@@ -15,7 +15,7 @@ EXPERIMENT = Experiment(
 
 def main() -> None:
     """Run the experiment as the command line says."""
-    experiment_main(EXPERIMENT, __doc__)
+    experiment.main(EXPERIMENT, __doc__)
 
 
 if __name__ == "__main__":

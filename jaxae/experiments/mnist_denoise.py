@@ -3,16 +3,16 @@
 python -m jaxae.experiments.mnist_denoise
 """
 
+from jaxae import experiment
 from jaxae.cli import run_main
-from jaxae.experiment import Experiment
-from jaxae.experiment import main as experiment_main
+from jaxae.plan import Experiment
 
 EXPERIMENT = Experiment("mnist_denoise", data="mnist", fallback="digits")
 
 
 def main() -> None:
     """Run the experiment as the command line says."""
-    experiment_main(EXPERIMENT, __doc__)
+    experiment.main(EXPERIMENT, __doc__)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""Train a network for every kind of noise on MNIST and CIFAR-10 and put the figures side by side.
+
+    python -m jaxae.experiments.noise_grid --out experiments/noise_grid
+
+Each run lies below `--run-dir`; one that is finished is not trained again. The table and a picture of each run go to
+`--out`.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jaxae import cli, experiment, runs
+from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
+from jaxae.experiments import cifar10_denoise, mnist_denoise
+
+GRID: dict[str, list[tuple[str, str]]] = {
+    "mnist_denoise": [
+        ("gaussian", "0.5"),
+        ("gaussian", "0.1..0.9"),
+        ("uniform", "1.0"),
+        ("speckle", "1.0"),
+        ("poisson", "2"),
+        ("salt", "0.3"),
+        ("pepper", "0.5"),
+        ("salt_and_pepper", "0.4"),
+        ("masking", "0.5"),
+        ("block_masking", "0.25"),
+        ("salt_and_pepper,gaussian", "0.2,0.3"),
+    ],
+    "cifar10_denoise": [
+        ("gaussian", "0.1"),
+        ("gaussian", "0.02..0.2"),
+        ("uniform", "0.2"),
+        ("speckle", "0.2"),
+        ("poisson", "30"),
+        ("salt", "0.05"),
+        ("pepper", "0.05"),
+        ("salt_and_pepper", "0.1"),
+        ("masking", "0.1"),
+        ("block_masking", "0.05"),
+        ("salt_and_pepper,gaussian", "0.05,0.05"),
+    ],
+}
+EXPERIMENTS = {module.EXPERIMENT.name: module.EXPERIMENT for module in (mnist_denoise, cifar10_denoise)}
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train a network for every kind of noise and put the figures side by side."""
+
+    out: Path = Path("experiments/noise_grid")
+    """Where the table and the pictures go."""
+    run_dir: Path = Path("runs/noise_grid")
+    """Where the runs lie."""
+    data_dir: Path | None = None
+    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else TFDS's own default place."""
+    recipe: Literal["plain", "fast"] = "fast"
+    """How each network is trained."""
+    epochs: int | None = None
+    """Passes over the training images; by default the recipe's own."""
+
+
+def run_one(name: str, kind: str, factor: str, arguments: Arguments) -> tuple[Path, dict]:
+    """Train for one kind of noise, unless that is done: the run's directory and its summary."""
+    run_dir = arguments.run_dir / name / f"{kind}-{factor}".replace(",", "+")
+    if not (run_dir / runs.SUMMARY).exists():
+        config = Config(
+            data=DataConfig(dir=arguments.data_dir),
+            noise=NoiseConfig(kind, factor),
+            train=TrainConfig(epochs=arguments.epochs),
+            recipe=arguments.recipe,
+            run_dir=run_dir,
+            resume=True,
+        )
+        experiment.run(EXPERIMENTS[name], config)
+    return run_dir, json.loads((run_dir / runs.SUMMARY).read_text())
+
+
+def row(summary: dict, picture: str) -> str:
+    """A line of the table."""
+    test = summary["test"]
+    return (
+        f"| {summary['data']['name']} | {summary['noise']} | {test['noisy_psnr']:.2f} | {test['psnr']:.2f} "
+        f"| {test['noisy_ssim']:.3f} | {test['ssim']:.3f} | {summary['epochs']} | [picture]({picture}) |"
+    )
+
+
+def main() -> None:
+    """Run the grid as the command line says."""
+    arguments = cli.parse(Arguments)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "| data | noise | PSNR in [dB] | PSNR out | SSIM in | SSIM out | epochs | |",
+        "|---|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for name, grid in GRID.items():
+        for kind, factor in grid:
+            run_dir, summary = run_one(name, kind, factor, arguments)
+            picture = f"{name}-{run_dir.name}.png".replace("+", "_")
+            shutil.copyfile(run_dir / "figures" / "images.png", arguments.out / picture)
+            lines.append(row(summary, picture))
+    with runs.replacing(arguments.out / "table.md") as temporary:
+        temporary.write_text("\n".join(lines) + "\n")
+    print(f"written: {arguments.out}/table.md and {len(lines) - 2} pictures")
+
+
+if __name__ == "__main__":
+    cli.run_main(main)

@@ -1,0 +1,110 @@
+"""What a configuration comes to: the data set, the noise, the network and the recipe, each settled or refused.
+
+Everything that can be refused is refused here, before anything is compiled.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxae import data, models, noise, ops, recipes, runs
+from jaxae.config import Config
+from jaxae.errors import UserError
+from jaxae.noise import Noise
+from jaxae.train import Task, steps_per_epoch
+
+
+class Experiment(NamedTuple):
+    """What sets an experiment apart: a name, its data, and the configuration that its command line starts from."""
+
+    name: str
+    data: str  # what --data.name auto stands for
+    fallback: str  # the embedded data set that takes its place
+    config: Config = Config()
+    gaussian_factor: float = 0.5
+
+
+class Plan(NamedTuple):
+    """A run with everything settled: `config` names no auto and leaves no figure open."""
+
+    config: Config
+    task: Task
+    train_images: UInt8[np.ndarray, "n h w c"]
+    test_images: UInt8[np.ndarray, "m h w c"]
+    data_reason: str | None  # why the data set is not the experiment's own
+
+
+def make_plan(experiment: Experiment, config: Config) -> Plan:
+    """Settle what `config` leaves open. Raises UserError for what no run can do, naming the input and the remedy."""
+    config.check()
+    if config.run_dir is None:
+        config = dataclasses.replace(config, run_dir=runs.default_directory(experiment.name))
+    config, corruption = resolve_noise(config, experiment.gaussian_factor)
+    ops.pick(config.train.ops)
+    runs.check_directory(config)
+    config, reason = resolve_data(as_started(config), experiment)
+    train_images = data.load(config.data.name, "train", config.data.dir)[: config.data.limit]
+    test_images = data.load(config.data.name, "test", config.data.dir)
+    config = resolve_recipe(resolve_model(config, train_images.shape[1:]))
+    task = make_task(config, corruption, len(train_images))
+    return Plan(config, task, train_images, test_images, reason)
+
+
+def resolve_noise(config: Config, gaussian_factor: float) -> tuple[Config, Noise]:
+    """The noise that `config` names, and `config` with its strength written out."""
+    settings = config.noise
+    if settings.kind == "gaussian" and settings.factor is None:
+        settings = dataclasses.replace(settings, factor=gaussian_factor)
+    corruption = noise.parse(settings.kind, settings.factor, settings.clip)
+    return dataclasses.replace(config, noise=settings), corruption
+
+
+def resolve_recipe(config: Config) -> Config:
+    """`config` with the recipe's own figures written where it names none."""
+    own = recipes.SETTINGS[config.recipe][config.model]._asdict()
+    given = {name: value for name in own if (value := getattr(config.train, name)) is not None}
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **own | given))
+
+
+def make_task(config: Config, corruption: Noise, images: int) -> Task:
+    """The training that a resolved `config` describes, on so many training images."""
+    settings = config.train
+    if settings.target == "noisy" and not corruption.keeps_mean:
+        raise UserError(
+            f"--train.target noisy needs noise that leaves the mean alone, not {noise.describe(corruption)}: "
+            f"take gaussian, uniform, speckle or poisson without --noise.clip"
+        )
+    steps = settings.epochs * steps_per_epoch(images, settings.batch_size)
+    return Task(
+        models.build(config.model, settings.ops, settings.precision),
+        recipes.make_optimizer(config.recipe, steps),
+        corruption,
+        settings.batch_size,
+        settings.target,
+    )
+
+
+def as_started(config: Config) -> Config:
+    """`config` with every auto replaced by what it became when the run, if there is one to resume, was started."""
+    if not runs.is_run(config.run_dir):
+        return config
+    old = runs.load_config(config.run_dir)
+    if config.data.name == "auto":
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=old.data.name))
+    return dataclasses.replace(config, model=old.model) if config.model == "auto" else config
+
+
+def resolve_data(config: Config, experiment: Experiment) -> tuple[Config, str | None]:
+    """`config` with its data set named, had or made if need be, and why it is not the experiment's own if it is not."""
+    resolved = data.resolve(config.data.name, config.data.dir, fallback=experiment.fallback, wanted=experiment.data)
+    settings = dataclasses.replace(config.data, name=resolved.name)
+    return dataclasses.replace(config, data=settings), resolved.reason
+
+
+def resolve_model(config: Config, image_shape: tuple[int, ...]) -> Config:
+    """`config` with the network for `image_shape` named. Raises UserError where none, or not the named one, fits."""
+    name = models.for_image_shape(image_shape) if config.model == "auto" else config.model
+    models.check_image_shape(name, image_shape)
+    return dataclasses.replace(config, model=name)
