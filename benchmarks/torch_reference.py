@@ -4,7 +4,7 @@
 
 Adam with learning rate 1e-3, mean squared error to the clean image, Gaussian noise drawn afresh for every batch and not
 clipped, full batches only. Tested after every epoch on the whole test split, noise drawn afresh too; PSNR and SSIM are
-means over images. Needs the `torch` extra; about 15 s (mnist) and 25 s (cifar) an epoch on two CPU cores.
+means over images. Needs the `torch` extra; 10 to 15 s an epoch on a CPU.
 """
 
 import argparse

@@ -139,6 +139,8 @@ def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = Non
     UserError where the name is unknown, the files are missing, wrong or out of reach, or `data_dir` cannot be written.
     """
     data_dir = data_dir or default_data_dir()
+    if name.startswith(folder.PREFIX):
+        raise UserError(f"{name} needs no preparation: give it to --data.name as it is")
     if name in EMBEDDED:
         if from_dir is not None:
             raise UserError(f"data set {name} is made by this program: prepare it without --from")

@@ -205,3 +205,21 @@ def test_the_commands_succeed_and_fail_in_one_line(prepared_data, tmp_path):
         assert wrong.returncode == 2
         assert "Traceback" not in wrong.stderr
         assert wrong.stderr.splitlines()[-1].split("error: ")[1]
+
+
+def test_the_room_and_a_cached_load_do_without_tfds(prepared_data):
+    load("mnist", "test", prepared_data)
+    code = (
+        "import sys, pathlib, jaxae.data\n"
+        f"jaxae.data.load('mnist', 'test', pathlib.Path({str(prepared_data)!r}))\n"
+        "slow = {'tensorflow', 'tensorflow_datasets', 'jax', 'PIL', 'cv2', 'scipy', 'matplotlib', 'requests'}\n"
+        "sys.exit(', '.join(slow & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stderr.strip() == ""
+    assert result.returncode == 0
+
+
+def test_a_folder_needs_no_preparation(tmp_path):
+    with pytest.raises(UserError, match="needs no preparation"):
+        prepare(f"folder:{tmp_path}")
