@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,7 +44,8 @@ def _first_section(box: str) -> str:
 
 
 def run_main(main: Callable[[], None]) -> NoReturn:
-    """Run a command's `main` and end the process with its status."""
+    """Run a command's `main` and end the process with its status; a warning is one line too."""
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     try:
         main()
     except UserError as error:

@@ -80,10 +80,9 @@ def main() -> None:
     arguments = cli.parse(Arguments)
     run = restore_run(arguments.run_dir, arguments.checkpoint)
     name, data_dir = arguments.data.name or run.config.data.name, arguments.data.dir or run.config.data.dir
-    data.ensure(name, data_dir)
-    images = data.load(name, arguments.split, data_dir)
+    images = data.load(name, arguments.split, data_dir, run.model.image_shape)
     models.check_image_shape(run.config.model, images.shape[1:])
-    labels = data.load_labels(name, arguments.split, data_dir)
+    labels = data.load_labels(name, arguments.split, data_dir, run.model.image_shape)
 
     codes = encode(run, images)
     stem = f"codes-{name.replace('/', '-').replace(':', '-')}-{arguments.split}"

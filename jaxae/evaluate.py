@@ -62,8 +62,7 @@ def evaluate(arguments: Arguments) -> dict[str, Any]:
 
     data_dir = arguments.data.dir or run.config.data.dir
     name = arguments.data.name or run.config.data.name
-    data.ensure(name, data_dir)
-    images = data.load(name, "test", data_dir)
+    images = data.load(name, "test", data_dir, run.model.image_shape)
     models.check_image_shape(run.config.model, images.shape[1:])
 
     cli.enable_compilation_cache()

@@ -22,6 +22,7 @@ class Experiment(NamedTuple):
     name: str
     data: str  # what --data.name auto stands for
     fallback: str  # the embedded data set that takes its place
+    model: str  # the network that the images of a folder, which have no shape of their own, are cut for
     config: Config = Config()
     gaussian_factor: float = 0.5
 
@@ -45,8 +46,9 @@ def make_plan(experiment: Experiment, config: Config) -> Plan:
     ops.pick(config.train.ops)
     runs.check_directory(config)
     config, reason = resolve_data(as_started(config), experiment)
-    train_images = data.load(config.data.name, "train", config.data.dir)[: config.data.limit]
-    test_images = data.load(config.data.name, "test", config.data.dir)
+    shape = models.MODELS[experiment.model if config.model == "auto" else config.model].image_shape
+    train_images = data.load(config.data.name, "train", config.data.dir, shape)[: config.data.limit]
+    test_images = data.load(config.data.name, "test", config.data.dir, shape)
     config = resolve_recipe(resolve_model(config, train_images.shape[1:]))
     task = make_task(config, corruption, len(train_images))
     return Plan(config, task, train_images, test_images, reason)

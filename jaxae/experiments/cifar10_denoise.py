@@ -7,7 +7,7 @@ from jaxae import experiment
 from jaxae.cli import run_main
 from jaxae.plan import Experiment
 
-EXPERIMENT = Experiment("cifar10_denoise", data="cifar10", fallback="dead_leaves", gaussian_factor=0.1)
+EXPERIMENT = Experiment("cifar10_denoise", data="cifar10", fallback="dead_leaves", model="cifar", gaussian_factor=0.1)
 
 
 def main() -> None:

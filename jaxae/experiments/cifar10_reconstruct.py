@@ -9,7 +9,11 @@ from jaxae.config import Config, NoiseConfig
 from jaxae.plan import Experiment
 
 EXPERIMENT = Experiment(
-    "cifar10_reconstruct", data="cifar10", fallback="dead_leaves", config=Config(noise=NoiseConfig("none"))
+    "cifar10_reconstruct",
+    data="cifar10",
+    fallback="dead_leaves",
+    model="cifar",
+    config=Config(noise=NoiseConfig("none")),
 )
 
 

@@ -7,7 +7,7 @@ from jaxae import experiment
 from jaxae.cli import run_main
 from jaxae.plan import Experiment
 
-EXPERIMENT = Experiment("mnist_denoise", data="mnist", fallback="digits")
+EXPERIMENT = Experiment("mnist_denoise", data="mnist", fallback="digits", model="mnist")
 
 
 def main() -> None:
