@@ -2,12 +2,9 @@
 
 Images are floats in [0, 1], ``[..., height, width, channels]``, of any rank from 3 on and any float dtype. The result
 has the same shape and dtype; it leaves [0, 1] where the noise takes it there, unless `clip` is true. The strength (a
-factor, a probability or a peak) is a number, or an array that broadcasts to the leading axes, so one number per image;
-it may be traced. Noise is drawn and added in float32 (float64 for float64 images) and rounded once at the end, since
-half-precision draws are coarse. Everything works under `jit`, `vmap` and `grad`; a value that is replaced has gradient
-0, and so has a probability.
-
-`parse` makes a `Noise` from the text of a command line: one kind or several, with a strength or a range for each.
+factor, a probability or a peak) is a number, or an array that broadcasts to the leading axes: one for each image. Noise
+is drawn and added in float32 (float64 for float64 images) and rounded once, since half-precision draws are coarse. All
+works under `jit`, `vmap` and `grad`; a value that is replaced has gradient 0, and so has a probability.
 """
 
 import dataclasses
@@ -49,9 +46,9 @@ def speckle(key: PRNGKeyArray, images: Images, factor: Strength, clip: bool = Fa
 def poisson(key: PRNGKeyArray, images: Images, peak: Strength, clip: bool = False) -> Images:
     """Shot noise, Poisson(peak · x) / peak: the peak is the count of photons where x is 1.
 
-    The mean is x and the variance x / peak (Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for
-    single-image raw-data", 2008). Values below 0 count as 0. Counts have no derivative: the gradient is that of the
-    mean, 1 to the images and 0 to the peak (the straight-through estimator of Bengio et al., arXiv:1308.3432).
+    The mean is x and the variance x / peak (Foi et al., IEEE Transactions on Image Processing, 2008). Values below 0
+    count as 0. Counts have no derivative: the gradient is that of the mean, 1 to the images and 0 to the peak (the
+    straight-through estimator of Bengio et al., arXiv:1308.3432).
     """
     x, peak = _prepare(images, peak)
     mean = jnp.maximum(x, 0)
@@ -84,8 +81,7 @@ def salt_and_pepper(key: PRNGKeyArray, images: Images, probability: Strength, cl
 def masking(key: PRNGKeyArray, images: Images, probability: Strength, clip: bool = False) -> Images:
     """Each pixel becomes 0 in all its channels with this probability.
 
-    The corruption of the first denoising autoencoders (Vincent et al., "Extracting and composing robust features with
-    denoising autoencoders", 2008).
+    The corruption of the first denoising autoencoders (Vincent et al., ICML 2008, section 2.3).
     """
     x, probability = _prepare(images, probability)
     return _finish(jnp.where(jax.random.uniform(key, (*x.shape[:-1], 1), x.dtype) < probability, 0, x), images, clip)
@@ -96,8 +92,7 @@ def block_masking(
 ) -> Images:
     """Each patch of `block` × `block` pixels on a grid becomes 0 with this probability; the last ones may be cut.
 
-    The patches of masked autoencoders (He et al., "Masked autoencoders are scalable vision learners", 2022), which drop
-    a fixed number of them; here each is dropped or kept by itself.
+    The patches of masked autoencoders (He et al., CVPR 2022): there a fixed number of them, here each by itself.
     """
     x, probability = _prepare(images, probability)
     *batch, height, width, _ = x.shape
@@ -154,7 +149,7 @@ class Noise:
     ranges: (lowest, highest) strength of each kind, equal where the strength is fixed.
     clip: whether the images are clipped to [0, 1] after each kind.
 
-    Hashable, so usable as a static argument of `jit`. Raises UserError for what is not such a noise.
+    Hashable, for static arguments of `jit`. Raises UserError for what is not such a noise.
     """
 
     kinds: tuple[str, ...] = ()
@@ -185,12 +180,11 @@ class Noise:
     def apply(self, key: PRNGKeyArray, images: Images, strengths: Float[ArrayLike, "kinds 2"]) -> Images:
         """`images` with noise of these kinds but other ranges of strength, which may be traced or batched by `vmap`.
 
-        Kind number i draws from ``fold_in(key, i)``: a single Gaussian of fixed strength s gives exactly
-        ``images + s * normal(fold_in(key, 0), images.shape)``.
+        Kind number i draws from ``fold_in(key, i)``.
         """
         strengths = jnp.asarray(strengths, jnp.float32)
-        batch = images.shape[:-3]
-        draws = jax.random.uniform(jax.random.fold_in(key, len(self.kinds)), (len(self.kinds), *batch), jnp.float32)
+        count = len(self.kinds)
+        draws = jax.random.uniform(jax.random.fold_in(key, count), (count, *images.shape[:-3]), jnp.float32)
         for position, kind in enumerate(self.kinds):
             low, high = strengths[position]
             strength = low + (high - low) * draws[position]
@@ -202,8 +196,8 @@ def parse(kind: str, factor: float | int | str | None = None, clip: bool = False
     """The noise that a command line names.
 
     kind: a name in `KINDS`, several separated by commas (applied from left to right), or ``"none"``.
-    factor: the strength: a number; a range ``"0.1..0.5"``, from which a strength is drawn for each image (blind
-        denoising); one of these for each kind, separated by commas; or None for each kind's default.
+    factor: a number; a range ``"0.1..0.5"``, to draw from for each image (blind denoising); one of these for each kind,
+        separated by commas; or None for each kind's default.
     clip: whether the images are clipped to [0, 1] after each kind.
 
     Raises UserError, naming the remedy, for whatever is not such a noise.
