@@ -59,12 +59,12 @@ class Autoencoder(nn.Module):
 
     def _encode(self, x: Array) -> Array:
         for layer in self.encoder:
-            x = nn.relu(layer(x))
+            x = self.ops.relu(layer(x))
         return x
 
     def _decode(self, x: Array) -> Array:
         for layer in self.decoder[:-1]:
-            x = nn.relu(layer(x))
+            x = self.ops.relu(layer(x))
         return self.decoder[-1](x)
 
 

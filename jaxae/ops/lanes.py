@@ -125,63 +125,90 @@ def flipped(kernel: Array) -> Array:
     return kernel[::-1, ::-1].transpose(0, 1, 3, 2)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    return correlate(padded(x, (padding, padding), (padding, padding)), kernel, stride)
+def bias_gradient(dy: Array) -> Array:
+    """Sums over all but the channels: first with the batch in the lanes, then over the lanes."""
+    return store(dy.sum((0, 2))) @ jnp.ones(dy.shape[3], dy.dtype)
 
 
-def _conv_forward(x, kernel, stride, padding):
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _conv(x: Array, kernel: Array, bias: Array, stride: int, padding: int) -> Array:
+    x = padded(x, (padding, padding), (padding, padding))
+    return correlate(x, kernel, stride) + bias[None, :, None, None]
+
+
+def _conv_forward(x, kernel, bias, stride, padding):
     x = store(x)
-    return _conv(x, kernel, stride, padding), (x, kernel)
+    return _conv(x, kernel, bias, stride, padding), (x, kernel)
 
 
 def _conv_backward(stride, padding, saved, dy):
     x, kernel = saved
     dy = store(dy)
     dx = correlate_dilated(dy, flipped(kernel), stride, padding, x.shape[::2])
-    return dx, kernel_gradient(padded(x, (padding, padding), (padding, padding)), dy, kernel.shape, stride)
+    dk = kernel_gradient(padded(x, (padding, padding), (padding, padding)), dy, kernel.shape, stride)
+    return dx, dk, bias_gradient(dy)
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _conv_transpose(x: Array, kernel: Array, stride: int, padding: int, output_padding: int) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _conv_transpose(x: Array, kernel: Array, bias: Array, stride: int, padding: int, output_padding: int) -> Array:
     shape = [
         (size - 1) * stride + k - 2 * padding + output_padding
         for size, k in zip(x.shape[::2], kernel.shape[:2], strict=True)
     ]
-    return correlate_dilated(x, kernel, stride, padding, shape)
+    return correlate_dilated(x, kernel, stride, padding, shape) + bias[None, :, None, None]
 
 
-def _conv_transpose_forward(x, kernel, stride, padding, output_padding):
+def _conv_transpose_forward(x, kernel, bias, stride, padding, output_padding):
     x = store(x)
-    return _conv_transpose(x, kernel, stride, padding, output_padding), (x, kernel)
+    return _conv_transpose(x, kernel, bias, stride, padding, output_padding), (x, kernel)
 
 
 def _conv_transpose_backward(stride, padding, output_padding, saved, dy):
     x, kernel = saved
-    dy = padded(dy, (padding, padding - output_padding), (padding, padding - output_padding))
+    dy = store(dy)
+    seen = padded(dy, (padding, padding - output_padding), (padding, padding - output_padding))
     adjoint = flipped(kernel)
-    return correlate(dy, adjoint, stride), flipped(kernel_gradient(dy, x, adjoint.shape, stride))
+    dk = flipped(kernel_gradient(seen, x, adjoint.shape, stride))
+    return correlate(seen, adjoint, stride), dk, bias_gradient(dy)
 
 
 _conv_transpose.defvjp(_conv_transpose_forward, _conv_transpose_backward)
 
 
+@jax.custom_vjp
+def relu(x: Array) -> Array:
+    """max(x, 0); its gradient reads the stored result, where autodiff's would compute `x` again."""
+    return jnp.maximum(x, 0)
+
+
+def _relu_forward(x):
+    y = store(relu(x))
+    return y, y
+
+
+def _relu_backward(y, dy):
+    return (jnp.where(y > 0, dy, 0),)
+
+
+relu.defvjp(_relu_forward, _relu_backward)
+
+
 def conv(x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0) -> Array:
     """PyTorch's `Conv2d`."""
-    return _conv(x, kernel, stride, padding) + bias[None, :, None, None]
+    return _conv(x, kernel, bias, stride, padding)
 
 
 def conv_transpose(
     x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0, output_padding: int = 0
 ) -> Array:
     """PyTorch's `ConvTranspose2d`, with the kernel flipped in both spatial axes."""
-    return _conv_transpose(x, kernel, stride, padding, output_padding) + bias[None, :, None, None]
+    return _conv_transpose(x, kernel, bias, stride, padding, output_padding)
 
 
 # A barrier must stay one until fusion has run, and vectors be as wide as the machine has them (XLA stops at 256 bits).
 COMPILER_OPTIONS = {"xla_disable_hlo_passes": "cse_barrier_expander", "xla_cpu_prefer_vector_width": "512"}
 
-OPS = Ops("HCWN", conv, conv_transpose, COMPILER_OPTIONS)
+OPS = Ops("HCWN", conv, conv_transpose, relu, COMPILER_OPTIONS)
