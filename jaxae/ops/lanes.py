@@ -154,10 +154,10 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def _conv_transpose(x: Array, kernel: Array, bias: Array, stride: int, padding: int, output_padding: int) -> Array:
-    shape = [
+    shape = tuple(
         (size - 1) * stride + k - 2 * padding + output_padding
         for size, k in zip(x.shape[::2], kernel.shape[:2], strict=True)
-    ]
+    )
     return correlate_dilated(x, kernel, stride, padding, shape) + bias[None, :, None, None]
 
 
