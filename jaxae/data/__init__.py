@@ -4,17 +4,9 @@ A data set is known by its TFDS name (`mnist`, `cifar10`, `emnist/letters`), by 
 or as `folder:PATH`. `resolve` settles what `auto` means, `ensure` prepares what is missing, `load` gives the pixels.
 """
 
-from jaxae.data.catalog import (
-    Entry,
-    Resolved,
-    available,
-    default_data_dir,
-    ensure,
-    load,
-    load_labels,
-    prepare,
-    resolve,
-)
+from jaxae.data.catalog import Resolved, ensure, load, load_labels, resolve
+from jaxae.data.places import Entry, available, default_data_dir
+from jaxae.data.preparation import prepare
 
 __all__ = [
     "Entry",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from jaxae.cli import run_main
 from jaxae.data import available, default_data_dir, prepare
-from jaxae.data.catalog import EMBEDDED
 from jaxae.data.official import BUILDERS
+from jaxae.data.places import EMBEDDED
 
 
 def main() -> None:

@@ -10,7 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxae.data import Resolved, available, catalog, default_data_dir, digits, ensure, load, official, prepare, resolve
+from jaxae.data import (
+    Resolved,
+    available,
+    catalog,
+    default_data_dir,
+    digits,
+    ensure,
+    load,
+    official,
+    places,
+    prepare,
+    resolve,
+)
 from jaxae.errors import UserError
 
 
@@ -147,7 +159,7 @@ def test_a_place_that_cannot_be_written_or_is_full(tmp_path, monkeypatch, few_di
     monkeypatch.setattr(digits, "generate", full)
     with pytest.raises(UserError, match="no space left on device"):
         prepare("digits", tmp_path)
-    assert catalog.find("digits", tmp_path) is None
+    assert places.find("digits", tmp_path) is None
 
 
 def test_embedded_data_sets_take_no_files(tmp_path):
@@ -180,7 +192,7 @@ def test_a_killed_preparation_leaves_nothing_that_looks_prepared(tmp_path, real_
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list((tmp_path / "mnist").glob("incomplete.*/*"))
-    assert catalog.find("mnist", tmp_path) is None
+    assert places.find("mnist", tmp_path) is None
     assert {entry.name: entry.status for entry in available(tmp_path)}["mnist"] == "can be downloaded"
     ensure_again = command("prepare", "mnist", "--from", real_data / "mnist", "--data-dir", tmp_path)
     assert ensure_again.returncode == 0  # and the lock went with the process
@@ -222,3 +234,22 @@ def test_the_room_and_a_cached_load_do_without_tfds(prepared_data):
 def test_a_folder_needs_no_preparation(tmp_path):
     with pytest.raises(UserError, match="needs no preparation"):
         prepare(f"folder:{tmp_path}")
+
+
+def test_what_is_prepared_is_left_as_it_is(tmp_path, tiny_data_set):
+    import tensorflow_datasets as tfds
+
+    feature = tfds.features.Tensor(shape=(2, 2, 1), dtype=np.uint8)
+    made = tiny_data_set(tmp_path, {"image": feature}, {"train": [{"image": np.zeros((2, 2, 1), np.uint8)}]})
+    assert prepare("tiny", tmp_path) == made  # also where nobody here could prepare it
+
+
+def test_the_fallback_of_the_colour_experiment(tmp_path, offline, monkeypatch):
+    monkeypatch.setattr(catalog, "ensure", lambda name, data_dir: tmp_path if name == "dead_leaves" else refuse(name))
+
+    def refuse(name):
+        raise UserError(f"data set {name} is not prepared")
+
+    name, reason = resolve("auto", tmp_path, fallback="dead_leaves", wanted="cifar10")
+    assert name == "dead_leaves"
+    assert reason == "data set cifar10 is not prepared; until then the embedded data set dead_leaves stands in"

@@ -10,6 +10,10 @@ import pytest
 from jaxae.data import idx, load, official, prepare
 from jaxae.errors import UserError
 
+# Never shut down: after an error TFDS goes on with its other downloads in threads that the interpreter waits for at its
+# end, and without an answer each would try for three minutes.
+SERVERS = []
+
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args):
@@ -21,11 +25,9 @@ def serve(monkeypatch):
     """`serve(folder)`: the official files of Fashion-MNIST, with the checksums known for them, come from `folder`."""
     from tensorflow_datasets.core.download import checksums
 
-    servers = []
-
     def start(folder, known=None):
         server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-        servers.append(server)
+        SERVERS.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/"
         monkeypatch.setattr(idx.FashionMnist, "URL", url)
@@ -35,10 +37,7 @@ def serve(monkeypatch):
         monkeypatch.setattr(official, "unreachable", lambda name: None)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 def test_a_download_gives_the_same_as_a_folder(tmp_path, real_data, serve, capsys):
@@ -72,3 +71,10 @@ def test_a_download_that_breaks_off(tmp_path, real_data, serve, monkeypatch):
     monkeypatch.setattr(requests.Session, "get", broken)
     with pytest.raises(UserError, match=r"download of fashion_mnist broke off"):
         prepare("fashion_mnist", tmp_path)
+
+
+def test_a_server_that_lacks_the_file(tmp_path, real_data, serve):
+    (tmp_path / "empty").mkdir()
+    serve(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"download of fashion_mnist broke off .*404"):
+        prepare("fashion_mnist", tmp_path / "data")

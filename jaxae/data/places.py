@@ -1,0 +1,80 @@
+"""Where prepared data sets lie and which there are, told from their files alone: TFDS need not be imported for it."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxae.data import official
+from jaxae.errors import UserError
+
+EMBEDDED = ("digits", "dead_leaves")
+_NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
+_VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
+
+
+class Entry(NamedTuple):
+    """A data set as `list` shows it; `sizes` gives the examples per split of a prepared one."""
+
+    name: str
+    status: str
+    sizes: dict[str, int]
+    directory: Path | None
+
+
+def default_data_dir() -> Path:
+    """`$TFDS_DATA_DIR`, else TFDS's default place."""
+    if "TFDS_DATA_DIR" in os.environ:
+        return Path(os.environ["TFDS_DATA_DIR"]).expanduser()
+    import tensorflow_datasets as tfds
+
+    return Path(tfds.core.constants.get_default_data_dir()).expanduser()
+
+
+def find(name: str, data_dir: Path) -> Path | None:
+    """The directory of the newest prepared version of `name` (`name[/config][:version]`), or None."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise UserError(f"{name!r} is no data set's name: use NAME, NAME/CONFIG or folder:PATH")
+    parent = data_dir / match["name"] / (match["config"] or "")
+    found = {directory.name: directory for directory in _versions(parent)}
+    if match["version"]:
+        return found.get(match["version"])
+    if not found and not match["config"] and parent.is_dir():
+        configs = sorted(child.name for child in parent.iterdir() if child.is_dir() and _versions(child))
+        if configs:
+            choice = ", ".join(f"{match['name']}/{config}" for config in configs)
+            raise UserError(f"data set {name} is prepared in parts: name one of {choice}")
+    return max(found.values(), key=lambda path: [int(part) for part in path.name.split(".")], default=None)
+
+
+def _versions(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return [
+        child
+        for child in parent.iterdir()
+        if _VERSION.fullmatch(child.name) and (child / "features.json").is_file() and _info_file(child).is_file()
+    ]
+
+
+def _info_file(directory: Path) -> Path:
+    return directory / "dataset_info.json"
+
+
+def available(data_dir: Path | None = None) -> list[Entry]:
+    """What is prepared in `data_dir`, and what can be prepared here without TensorFlow; sorted by name."""
+    data_dir = data_dir or default_data_dir()
+    entries = {name: Entry(name, "embedded, made on first use", {}, None) for name in EMBEDDED}
+    entries |= {name: Entry(name, "can be downloaded", {}, None) for name in official.BUILDERS}
+    parents = sorted(data_dir.iterdir()) if data_dir.is_dir() else []
+    for parent in [child for first in parents if first.is_dir() for child in (first, *sorted(first.iterdir()))]:
+        if not _versions(parent):
+            continue
+        name = parent.relative_to(data_dir).as_posix()
+        directory = find(name, data_dir)
+        splits = json.loads(_info_file(directory).read_text())["splits"]
+        sizes = {split["name"]: sum(map(int, split.get("shardLengths", []))) for split in splits}
+        entries[name] = Entry(name, "prepared", sizes, directory)
+    return sorted(entries.values())

@@ -1,0 +1,113 @@
+"""How a data set that is missing is prepared, once and whole."""
+
+import contextlib
+import difflib
+import errno
+import fcntl
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxae.data import folder, official
+from jaxae.data.places import EMBEDDED, default_data_dir, find
+from jaxae.errors import UserError
+
+
+def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = None) -> Path:
+    """Prepare the data set `name` in `data_dir` and return its directory; one that is prepared is left as it is.
+
+    Official files are downloaded, or taken from the folder `from_dir`; their checksums are verified either way.
+    UserError where the name is unknown, the files are missing, wrong or out of reach, or `data_dir` cannot be written.
+    """
+    data_dir = data_dir or default_data_dir()
+    if name.startswith(folder.PREFIX):
+        raise UserError(f"{name} needs no preparation: give it to --data.name as it is")
+    if name in EMBEDDED:
+        if from_dir is not None:
+            raise UserError(f"data set {name} is made by this program: prepare it without --from")
+    elif name in official.BUILDERS and from_dir is not None:
+        official.check_folder(name, from_dir)
+    if directory := find(name, data_dir):
+        return directory
+    if name not in EMBEDDED and name not in official.BUILDERS:
+        raise UserError(_why_not(name, data_dir))
+    if name in official.BUILDERS and from_dir is None and (trouble := official.unreachable(name)):
+        raise UserError(
+            f"data set {name} is not prepared in {data_dir} and {trouble}: connect to the network, or fetch its "
+            f"official files and run `python -m jaxae.data prepare {name} --from DIR --data-dir {data_dir}`"
+        )
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with _exclusive(data_dir / f".{name}.lock"):
+            # Another process may have prepared it while this one waited.
+            return find(name, data_dir) or _build(name, data_dir, from_dir)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise UserError(
+            f"cannot prepare {name} in {data_dir}: {os.strerror(error.errno).lower()}; "
+            "make room or rights there, or name another directory with --data-dir"
+        ) from error
+
+
+def _build(name: str, data_dir: Path, from_dir: Path | None) -> Path:
+    import requests
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.util import DownloadError
+
+    print(f"preparing data set {name} in {data_dir} (once)", file=sys.stderr)
+    builder = _builder_class(name)(data_dir=str(data_dir), file_format="array_record")
+    config = tfds.download.DownloadConfig(manual_dir=from_dir, try_download_gcs=False)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces itself there
+            builder.download_and_prepare(download_dir=str(data_dir / "downloads"), download_config=config)
+    except NonMatchingChecksumError as error:
+        raise UserError(f"a downloaded file of {name} is not the official one: {error}") from error
+    except (requests.RequestException, DownloadError) as error:
+        raise UserError(f"the download of {name} broke off ({error}); try again, or use --from DIR") from error
+    except RuntimeError as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # ArrayRecord's writer loses the number
+    return Path(builder.data_dir)
+
+
+def _builder_class(name: str):
+    if name in official.BUILDERS:
+        return official.builder_class(name)
+    from jaxae.data import embedded
+
+    return embedded.builder_class(name)
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """One process at a time; the lock goes with the process that holds it."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another process prepares this data set: waiting for {path}", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _why_not(name: str, data_dir: Path) -> str:
+    import tensorflow_datasets as tfds
+
+    base, _, config = name.partition("/")
+    known = [*EMBEDDED, *official.BUILDERS]
+    others = tfds.list_builders(with_community_datasets=False)
+    if base in others:
+        return (
+            f"data set {name} is not prepared, and TFDS needs TensorFlow to prepare it: `pip install tensorflow`, then "
+            f"`tfds build {name} --data_dir={data_dir} --file_format=array_record`"
+        )
+    close = difflib.get_close_matches(base, [*known, *others], n=1)
+    meant = f"did you mean {close[0]}{'/' if config else ''}{config}?" if close else "`python -m jaxae.data list` helps"
+    return f"there is no data set {name!r}; {meant}"
