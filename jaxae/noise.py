@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from jaxae.errors import UserError
+from jaxae.ops import random
 
 Images = Float[Array, "*batch height width channels"]
 Strength = Real[ArrayLike, "..."]
@@ -28,7 +29,7 @@ Strength = Real[ArrayLike, "..."]
 def gaussian(key: PRNGKeyArray, images: Images, factor: Strength, clip: bool = False) -> Images:
     """Additive white Gaussian noise, x + factor · N(0, 1): the factor is its standard deviation."""
     x, factor = _prepare(images, factor)
-    return _finish(x + factor * jax.random.normal(key, x.shape, x.dtype), images, clip)
+    return _finish(x + factor * _normal(key, x), images, clip)
 
 
 def uniform(key: PRNGKeyArray, images: Images, factor: Strength, clip: bool = False) -> Images:
@@ -40,7 +41,7 @@ def uniform(key: PRNGKeyArray, images: Images, factor: Strength, clip: bool = Fa
 def speckle(key: PRNGKeyArray, images: Images, factor: Strength, clip: bool = False) -> Images:
     """Multiplicative noise, x + factor · x · N(0, 1), as in `skimage.util.random_noise`."""
     x, factor = _prepare(images, factor)
-    return _finish(x + factor * x * jax.random.normal(key, x.shape, x.dtype), images, clip)
+    return _finish(x + factor * x * _normal(key, x), images, clip)
 
 
 def poisson(key: PRNGKeyArray, images: Images, peak: Strength, clip: bool = False) -> Images:
@@ -99,6 +100,13 @@ def block_masking(
     draw = jax.random.uniform(key, (*batch, -(-height // block), -(-width // block), 1), x.dtype)
     draw = jnp.repeat(jnp.repeat(draw, block, axis=-3), block, axis=-2)[..., :height, :width, :]
     return _finish(jnp.where(draw < probability, 0, x), images, clip)
+
+
+def _normal(key: PRNGKeyArray, x: Array) -> Array:
+    """Normal numbers of the shape and dtype of `x`."""
+    if x.dtype == jnp.float32:
+        return random.normal(key, x.shape)
+    return jax.random.normal(key, x.shape, x.dtype)
 
 
 def _prepare(images: Array, strength: ArrayLike) -> tuple[Array, Array]:

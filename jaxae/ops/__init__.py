@@ -1,8 +1,8 @@
 """Ways to compute a convolution and a transposed convolution, and the one place that picks among them.
 
 A way of computing is an :class:`Ops`: the layout it works in, two pure functions on arrays of that layout, and the
-options the compiler needs to make them fast. Kernels are ``[height, width, in, out]`` whatever the way, so parameters do
-not depend on it. A network calls ``enter`` once on its input and ``leave`` once on its output, and stays in the layout
+options the compiler needs to make them fast. Kernels are ``[height, width, in, out]`` whatever the way, so parameters
+do not depend on it. A network calls ``enter`` once on its input and ``leave`` once on its output, and stays in the layout
 between.
 """
 

@@ -82,7 +82,7 @@ def correlate_dilated(x: Array, kernel: Array, stride: int, padding: int, shape:
     height, width, channels, _ = kernel.shape
     if stride == 1 and height * width * channels <= MOST_TERMS:
         low = (height - 1 - padding, width - 1 - padding)
-        high = [out + k - 1 - size - l for out, k, size, l in zip(shape, kernel.shape, x.shape[::2], low, strict=False)]
+        high = [out + k - 1 - size - n for out, k, size, n in zip(shape, kernel.shape, x.shape[::2], low, strict=False)]
         return correlate(padded(x, (low[0], high[0]), (low[1], high[1])), kernel, 1)
     return overlap_add(x, kernel, stride, padding, shape)
 
@@ -107,7 +107,7 @@ def overlap_add(x: Array, kernel: Array, stride: int, padding: int, shape: tuple
 
 def kernel_gradient(x: Array, dy: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
     """The gradient of ``sum(dy * correlate(x, kernel, stride))``."""
-    height, width, channels, features = kernel_shape
+    height, width, channels = kernel_shape[:3]
     rows, _, columns, batch = dy.shape
     if height * width * channels > MOST_TERMS:
         return jnp.einsum("kl,ol->ko", patches(x, kernel_shape, stride), as_matrix(dy)).reshape(kernel_shape)
