@@ -8,6 +8,9 @@ from jaxae.checkpoints import Checkpoints
 from jaxae.digest import digest
 from jaxae.errors import UserError
 
+# TensorStore reports a failed read once more, to an event loop that has ended
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 TASK = train.Task(models.build("cifar", "xla"), optax.adam(1.0), noise.parse("none"), 4)
 
 
@@ -48,7 +51,6 @@ def test_the_latest_and_the_best_are_kept(tmp_path):
         assert checkpoints.best_epoch == 2
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # TensorStore's, of the failed read
 def test_parameters_come_back_alone(tmp_path):
     state = make_state(0)
     with Checkpoints(tmp_path) as checkpoints:
