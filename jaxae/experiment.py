@@ -32,8 +32,9 @@ def run(experiment: Experiment, config: Config) -> dict[str, Any]:
     runs.claim(plan.config)
     with Checkpoints(run_dir) as checkpoints, Progress(plan.config.train.epochs) as progress:
         about = f"{len(plan.train_images):,} training and {len(plan.test_images):,} test images"
-        instead = f" instead of {experiment.data}: {plan.data_reason}" if plan.data_reason else ""
-        progress.say(f"data: {plan.config.data.name}, {about}{instead}")
+        progress.say(f"data: {plan.config.data.name}, {about}")
+        if plan.data_reason:
+            progress.say(f"      (embedded images, in place of {experiment.data}: {plan.data_reason})")
         progress.say(f"run: {run_dir} on {runs.device()['kind']}, noise: {noise.describe(plan.task.noise)}")
         state = train(plan, checkpoints, progress)
     summary = summarize(plan, state, experiment.name)

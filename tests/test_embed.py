@@ -21,9 +21,10 @@ def test_principal_components_are_those_of_the_covariance():
 def test_codes_are_the_encoders(name):
     model = models.build(name)
     images = np.random.default_rng(0).integers(0, 256, (embed.BATCH_SIZE + 2, *model.image_shape), np.uint8)
-    params = model.init(jax.random.key(0), jnp.asarray(images[:1] / np.float32(255)))["params"]
+    params = jax.jit(model.init)(jax.random.key(0), jnp.asarray(images[:1] / np.float32(255)))["params"]
     codes = embed.encode(TrainedRun(Config(), model, params, 1), images)
-    last = model.apply({"params": params}, jnp.asarray(images[-2:] / np.float32(255)), method="encode")
+    encode = jax.jit(lambda images: model.apply({"params": params}, images, method="encode"))
+    last = encode(jnp.asarray(images[-2:] / np.float32(255)))
     assert codes.shape == (len(images), *last.shape[1:])
     np.testing.assert_allclose(codes[-2:], last, atol=1e-5)
 

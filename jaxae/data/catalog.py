@@ -56,7 +56,7 @@ def resolve(name: str, data_dir: Path | None = None, *, fallback: str = "digits"
         ensure(wanted, data_dir)
     except UserError as error:
         ensure(fallback, data_dir)
-        return Resolved(fallback, f"{error}; until then the embedded data set {fallback} stands in")
+        return Resolved(fallback, str(error))
     return Resolved(wanted, None)
 
 
