@@ -252,4 +252,4 @@ def test_the_fallback_of_the_colour_experiment(tmp_path, offline, monkeypatch):
 
     name, reason = resolve("auto", tmp_path, fallback="dead_leaves", wanted="cifar10")
     assert name == "dead_leaves"
-    assert reason == "data set cifar10 is not prepared; until then the embedded data set dead_leaves stands in"
+    assert reason == "data set cifar10 is not prepared"
