@@ -1,6 +1,7 @@
 """The two networks. Images are [batch, height, width, channels] floats in [0, 1]; so are the outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,14 @@ class Autoencoder(nn.Module):
 
     way: str = "auto"
     dtype: jnp.dtype = jnp.float32
+
+    # For a way of computing, how many images at a time a training step is best computed on.
+    micro_batches: ClassVar[Mapping[str, int]] = {}
+
+    @property
+    def micro_batch(self) -> int | None:
+        """How many images at a time a training step is best computed on; None: the whole batch."""
+        return self.micro_batches.get(ops.resolve(self.way))
 
     def setup(self):
         """Make the layers."""
@@ -95,6 +104,7 @@ class CifarAutoencoder(Autoencoder):
     """32×32×3 through a 28×28×8 code; other sizes work too: at least 5."""
 
     image_shape = (32, 32, 3)
+    micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 16}
     least_size, size_step = 5, 1
 
     def encoder_layers(self):

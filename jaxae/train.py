@@ -78,7 +78,10 @@ def train_step(
     task: Task, member: Member, state: TrainState, noisy: Images, target: Images
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One step of the optimizer: the new state and the loss before it."""
-    loss, grads = jax.value_and_grad(loss_fn)(state.params, task.model, noisy, target)
+    def mean_loss(params: PyTree, noisy: Array, target: Array) -> Array:
+        return loss_fn(params, task.model, noisy, target)
+
+    loss, grads = ops.micro.value_and_grad(mean_loss, task.model.micro_batch)(state.params, noisy, target)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
         updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
     params = jax.tree.map(lambda param, update: param + member.learning_rate * update, state.params, updates)
