@@ -42,7 +42,7 @@ class TrainConfig:
     batch_size: int | None = None
     """Images in a step."""
     learning_rate: float | None = None
-    """Of Adam; in the fast recipe its peak."""
+    """Of the optimizer; in the fast recipe its peak."""
     target: Literal["clean", "noisy"] = "clean"
     """What the output is compared with: the clean image, or another noisy copy of it (Noise2Noise)."""
     ops: str = "auto"
@@ -59,7 +59,8 @@ class Config:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     recipe: Literal["plain", "fast"] = "plain"
-    """The learning rate: plain holds it, as the original programs do; fast lets it rise and fall once."""
+    """How the optimizer is driven: plain is Adam at a constant rate, as in the original programs; fast is SOAP at a rate
+    that rises and falls once."""
     model: Literal["auto", "mnist", "cifar"] = "auto"
     """The network; auto takes the one made for the images' shape."""
     seed: int = 0
