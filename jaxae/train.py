@@ -57,11 +57,13 @@ def make_member(task: Task, seed: int, learning_rate: float) -> Member:
     return Member(jax.random.key(seed), jnp.float32(learning_rate), jnp.asarray(task.noise.strengths))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2))
 def init(task: Task, member: Member, image_shape: tuple[int, ...]) -> TrainState:
     """A fresh state for images of `image_shape` [height, width, channels]."""
-    images = jnp.zeros((1, *image_shape))
-    params = task.model.init(jax.random.fold_in(member.key, INIT), images)["params"]
-    return TrainState(jnp.int32(0), params, task.optimizer.init(params))
+    model = task.model.clone(way="xla")  # parameters are the same for every way, and this one compiles fastest
+    params = model.init(jax.random.fold_in(member.key, INIT), jnp.zeros((1, *image_shape)))["params"]
+    with jax.numpy_dtype_promotion("standard"):  # as in `train_step`
+        return TrainState(jnp.int32(0), params, task.optimizer.init(params))
 
 
 def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -78,6 +80,7 @@ def train_step(
     task: Task, member: Member, state: TrainState, noisy: Images, target: Images
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One step of the optimizer: the new state and the loss before it."""
+
     def mean_loss(params: PyTree, noisy: Array, target: Array) -> Array:
         return loss_fn(params, task.model, noisy, target)
 
