@@ -59,8 +59,8 @@ class Config:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     recipe: Literal["plain", "fast"] = "plain"
-    """How the optimizer is driven: plain is Adam at a constant rate, as in the original programs; fast is SOAP at a rate
-    that rises and falls once."""
+    """The optimizer: plain is Adam at a constant rate, as in the original programs; fast is SOAP at a rate that rises
+    and falls once."""
     model: Literal["auto", "mnist", "cifar"] = "auto"
     """The network; auto takes the one made for the images' shape."""
     seed: int = 0
