@@ -81,6 +81,7 @@ class MnistDenoiser(Autoencoder):
     """28×28×1 through a 3×3×64 code; other sizes work too: a multiple of 4, at least 20."""
 
     image_shape = (28, 28, 1)
+    micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 128}
     least_size, size_step = 20, 4
 
     def encoder_layers(self):

@@ -28,7 +28,7 @@ def test_parts_add_up_to_the_whole(most):
     np.testing.assert_allclose(grads["w"], expected_grads["w"], rtol=1e-5, atol=1e-6)
 
 
-def test_only_the_cifar_network_on_lanes_is_split():
+def test_the_way_of_computing_decides_the_parts():
     assert models.build("cifar", "lanes").micro_batch == 16
     assert models.build("cifar", "xla").micro_batch is None
-    assert models.build("mnist", "lanes").micro_batch is None
+    assert models.build("mnist", "lanes").micro_batch == 128
