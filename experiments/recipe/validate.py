@@ -1,0 +1,86 @@
+"""Train with one optimizer on the training split less its last 5,000 images, and score it on those.
+
+python experiments/recipe/validate.py --model cifar --optimizer soap --rate 0.02
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxae import cli, data, models, noise, train
+from jaxae.recipes import one_cycle
+from jaxae.scores import score
+from jaxae.soap import scale_by_soap
+
+HELD_OUT = 5000
+DATA = {"mnist": ("mnist", 0.5), "cifar": ("cifar10", 0.1)}  # with the factor of Gaussian noise
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Score an optimizer on held-out training images."""
+
+    model: Literal["mnist", "cifar"]
+    """The network, on MNIST or on CIFAR-10."""
+    optimizer: Literal["adam", "nadam", "muon", "soap"]
+    """All at a learning rate that rises and falls once."""
+    rate: float
+    """Peak of the learning rate."""
+    b1: float = 0.9
+    """Decay of the mean gradient."""
+    b2: float = 0.95
+    """Decay of second moments."""
+    batch_size: int = 64
+    """Images in a step."""
+    epochs: int = 2
+    """Passes over the training images."""
+    seed: int = 0
+    """Of initial weights, shuffling and noise."""
+    data_dir: Path | None = None
+    """Where prepared data sets lie; by default TFDS's own place."""
+
+
+def make_optimizer(name: str, b1: float, b2: float, steps: int) -> optax.GradientTransformation:
+    """For a peak learning rate of 1."""
+    cycle = one_cycle(steps)
+    if name == "muon":  # a kernel as the matrix [h * w * in, out]; Adam for the biases
+        as_matrix = optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=(3,))
+        return optax.contrib.muon(
+            cycle,
+            beta=b1,
+            adam_b1=b1,
+            adam_b2=b2,
+            muon_weight_dimension_numbers=lambda params: jax.tree.map(
+                lambda x: as_matrix if x.ndim == 4 else None, params
+            ),
+        )
+    if name == "soap":
+        return optax.chain(scale_by_soap(b1, b2), optax.scale_by_learning_rate(cycle))
+    return optax.adam(cycle, b1, b2, nesterov=name == "nadam")
+
+
+def main() -> None:
+    """Train and score as the command line says."""
+    arguments = cli.parse(Arguments)
+    name, factor = DATA[arguments.model]
+    images = data.load(name, "train", arguments.data_dir)
+    train_images, held_out = jnp.asarray(images[:-HELD_OUT]), images[-HELD_OUT:]
+    steps = arguments.epochs * train.steps_per_epoch(len(train_images), arguments.batch_size)
+    optimizer = make_optimizer(arguments.optimizer, arguments.b1, arguments.b2, steps)
+    corruption = noise.parse("gaussian", factor)
+    task = train.Task(models.build(arguments.model), optimizer, corruption, arguments.batch_size)
+    member = train.make_member(task, arguments.seed, arguments.rate)
+    state = train.init(task, member, images.shape[1:])
+    for epoch in train.fit(task, member, state, train_images, arguments.epochs):
+        figures = score(task.model.apply, {"params": epoch.state.params}, held_out, corruption).means()
+        print(
+            f"epoch {epoch.number}: psnr {figures['psnr']:.3f} dB   ssim {figures['ssim']:.4f}   {epoch.seconds:.1f} s"
+        )
+
+
+if __name__ == "__main__":
+    cli.run_main(main)
