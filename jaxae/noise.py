@@ -179,7 +179,8 @@ class Noise:
     @property
     def keeps_mean(self) -> bool:
         """Whether the mean over many draws is the image itself, so that noisy images can serve as targets."""
-        return not self.clip and all(KINDS[kind].keeps_mean for kind in self.kinds)
+        # after another kind, values below 0 are there for poisson to cut off
+        return not self.clip and all(KINDS[kind].keeps_mean for kind in self.kinds) and "poisson" not in self.kinds[1:]
 
     def __call__(self, key: PRNGKeyArray, images: Images) -> Images:
         """`images` with this noise on them."""

@@ -343,3 +343,13 @@ def test_errors_are_one_line_for_the_user(arguments, message):
     with pytest.raises(UserError, match=message) as caught:
         noise.parse(*arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "gaussian,uniform", "poisson,gaussian", "gaussian,poisson", "none"])
+def test_what_is_said_to_keep_the_mean_keeps_it(kind):
+    corruption = noise.parse(kind)
+    clean = images(1, 8, 8, 1, low=0.1, high=0.4)  # far from 1/2, which salt and pepper in equal parts would keep
+    repeated = jnp.repeat(clean, 4096, axis=0)
+    mean = jax.jit(corruption)(SEED, repeated).mean(axis=0, keepdims=True)
+    assert corruption.keeps_mean == bool(jnp.abs(jnp.mean(mean - clean)) < 0.003)
+    assert not noise.parse("gaussian", clip=True).keeps_mean
