@@ -4,6 +4,8 @@ Everything that can be refused is refused here, before anything is compiled.
 """
 
 import dataclasses
+import functools
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -47,11 +49,20 @@ def make_plan(experiment: Experiment, config: Config) -> Plan:
     runs.check_directory(config)
     config, reason = resolve_data(as_started(config), experiment)
     shape = models.MODELS[experiment.model if config.model == "auto" else config.model].image_shape
-    train_images = data.load(config.data.name, "train", config.data.dir, shape)[: config.data.limit]
-    test_images = data.load(config.data.name, "test", config.data.dir, shape)
+    train_images = _load(config.data.name, "train", config.data.dir, shape)[: config.data.limit]
+    test_images = _load(config.data.name, "test", config.data.dir, shape)
     config = resolve_recipe(resolve_model(config, train_images.shape[1:]))
     task = make_task(config, corruption, len(train_images))
     return Plan(config, task, train_images, test_images, reason)
+
+
+@functools.lru_cache(maxsize=2)  # the members of a sweep share their images
+def _load(
+    name: str, split: str, data_dir: Path | None, shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "n height width channels"]:
+    images = data.load(name, split, data_dir, shape)
+    images.setflags(write=False)
+    return images
 
 
 def resolve_noise(config: Config, gaussian_factor: float) -> tuple[Config, Noise]:

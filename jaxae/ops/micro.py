@@ -1,8 +1,8 @@
 """A batch computed in parts, so that what a part leaves in memory stays in the cache until its gradient reads it.
 
 Measured on 2 cores (1 MiB of L2 each, processor time of a step halved): the CIFAR network at batch 128 takes 6.9 ms in
-parts of 16 images and 9.6 in parts of 32; at batch 1,024 51.8 and 69.8. The MNIST network, mostly matrix products, takes
-6.8 ms at batch 128 whole and 7.9 in parts of 32; at batch 1,024 51.5 in parts of 128 and 62.9 whole.
+parts of 16 images and 9.6 in parts of 32; at batch 1,024 51.8 and 69.8. The MNIST network, mostly matrix products,
+takes 6.8 ms at batch 128 whole and 7.9 in parts of 32; at batch 1,024 51.5 in parts of 128 and 62.9 whole.
 """
 
 from collections.abc import Callable
