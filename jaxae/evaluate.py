@@ -13,7 +13,7 @@ import tyro
 from jaxae import cli, data, models, noise, runs
 from jaxae.digest import digest
 from jaxae.restore import restore_run
-from jaxae.scores import clipped, score
+from jaxae.scores import means_with_noisy
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,8 @@ def evaluate(arguments: Arguments) -> dict[str, Any]:
     models.check_image_shape(run.config.model, images.shape[1:])
 
     cli.enable_compilation_cache()
-    variables = {"params": run.params}
-    noisy = score(clipped, variables, images, corruption).means()
     return {
-        "test": score(run.model.apply, variables, images, corruption).means()
-        | {f"noisy_{figure}": value for figure, value in noisy.items()},
+        "test": means_with_noisy(run.model.apply, {"params": run.params}, images, corruption),
         "data": {"name": name, "test_size": len(images)},
         "noise": noise.describe(corruption),
         "run_dir": str(arguments.run_dir),
@@ -91,10 +88,13 @@ def main() -> None:
     print(
         f"{result['data']['name']}, {result['data']['test_size']:,} test images, noise {result['noise']}, "
         f"epoch {result['epoch']}:\n"
-        f"  mse {test['mse']:.5f}   psnr {test['psnr']:.2f} dB   ssim {test['ssim']:.4f}\n"
-        f"  noisy input: mse {test['noisy_mse']:.5f}   psnr {test['noisy_psnr']:.2f} dB   "
-        f"ssim {test['noisy_ssim']:.4f}"
+        f"  mse {test['mse']:.5f}   psnr {test['psnr']:.2f} dB   ssim {test['ssim']:.4f}"
     )
+    if "noisy_psnr" in test:
+        print(
+            f"  noisy input: mse {test['noisy_mse']:.5f}   psnr {test['noisy_psnr']:.2f} dB   "
+            f"ssim {test['noisy_ssim']:.4f}"
+        )
 
 
 if __name__ == "__main__":

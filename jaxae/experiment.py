@@ -15,7 +15,7 @@ from jaxae.digest import digest
 from jaxae.errors import UserError
 from jaxae.plan import Experiment, Plan, make_plan
 from jaxae.progress import Progress
-from jaxae.scores import clipped, score
+from jaxae.scores import means_with_noisy, score
 from jaxae.train import TrainState, epochs_done, fit, init, make_member, steps_per_epoch
 
 
@@ -39,9 +39,9 @@ def run(experiment: Experiment, config: Config) -> dict[str, Any]:
         state = train(plan, checkpoints, progress)
     summary = summarize(plan, state, experiment.name)
     test = summary["test"]
+    before = f" (noisy input {test['noisy_psnr']:.2f})" if "noisy_psnr" in test else ""
     print(
-        f"test: mse {test['mse']:.5f}, psnr {test['psnr']:.2f} dB (noisy input {test['noisy_psnr']:.2f}), "
-        f"ssim {test['ssim']:.4f}\n"
+        f"test: mse {test['mse']:.5f}, psnr {test['psnr']:.2f} dB{before}, ssim {test['ssim']:.4f}\n"
         f"written: {run_dir}/ (summary.json, figures/images.png, figures/curves.png)"
     )
     return summary
@@ -81,11 +81,10 @@ def summarize(plan: Plan, state: TrainState, experiment: str) -> dict[str, Any]:
     """Write the figures and the summary of a run that has ended in `state`; returns the summary."""
     config, task, run_dir = plan.config, plan.task, plan.config.run_dir
     variables, lines = {"params": state.params}, runs.read_metrics(run_dir)
-    noisy = score(clipped, variables, plan.test_images, task.noise).means()
     summary = {
         "experiment": experiment,
         "model": config.model,
-        "test": {name: lines[-1][name] for name in noisy} | {f"noisy_{name}": value for name, value in noisy.items()},
+        "test": means_with_noisy(task.model.apply, variables, plan.test_images, task.noise),
         "train": {"mse": lines[-1]["train_mse"]},
         "data": {
             "name": config.data.name,

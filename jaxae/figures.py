@@ -31,7 +31,8 @@ def write(
     folder.mkdir(exist_ok=True)
     images = jnp.asarray(images[:columns])
     clean, noisy = corrupt(noise, images, jnp.arange(len(images), dtype=jnp.uint32))
-    rows = {"original": clean, describe(noise): clipped(variables, noisy), "restored": restore(variables, noisy)}
+    noisy_row = {describe(noise): clipped(variables, noisy)} if noise.kinds else {}
+    rows = {"original": clean} | noisy_row | {"restored": restore(variables, noisy)}
     save(image_rows(rows, clean), folder / "images.png")
     save(curves(lines), folder / "curves.png")
 

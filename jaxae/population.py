@@ -18,6 +18,7 @@ from jaxae import ops
 from jaxae.train import Epoch, Member, Task, TrainState, epochs_done, init, train_epoch
 
 AXIS = "members"
+TAKE_TURNS = {"cpu"}  # backends on which the members of a device are trained one after another in each epoch
 
 
 def stack(members: list[Member]) -> Member:
@@ -40,7 +41,7 @@ def population_epoch(
         return train_epoch(task, *member_and_state, images)
 
     def on_a_device(members: Member, states: TrainState, images: Array) -> tuple[TrainState, Array]:
-        if jax.default_backend() == "cpu":
+        if jax.default_backend() in TAKE_TURNS:
             return lax.map(functools.partial(one, images=images), (members, states))
         return jax.vmap(one, in_axes=(0, None))((members, states), images)
 

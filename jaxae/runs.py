@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write `value`, all of it or nothing."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def default_directory(experiment: str) -> Path:
@@ -100,7 +100,7 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
 def write_metrics(run_dir: Path, lines: list[dict[str, Any]]) -> None:
     """Replace the figures of all epochs."""
     with replacing(run_dir / METRICS) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        temporary.write_text("".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
 
 
 def versions() -> dict[str, str]:

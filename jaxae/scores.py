@@ -63,3 +63,13 @@ def score(restore: Restore, variables: PyTree, images: UInt8[np.ndarray, "n h w 
         scores = _score_batch(restore, noise, variables, jnp.asarray(np.pad(batch, padding)), indices)
         batches.append([values[: len(batch)] for values in scores])
     return Scores(*(np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)))
+
+
+def means_with_noisy(
+    restore: Restore, variables: PyTree, images: UInt8[np.ndarray, "n h w c"], noise: Noise
+) -> dict[str, float]:
+    """The means of `score`, and where there is noise those of the noisy input itself as ``noisy_mse`` and so on."""
+    means = score(restore, variables, images, noise).means()
+    if not noise.kinds:
+        return means
+    return means | {f"noisy_{name}": value for name, value in score(clipped, {}, images, noise).means().items()}

@@ -54,9 +54,14 @@ def test_an_old_file_stays_until_the_new_one_is_whole(tmp_path):
     runs.write_json(path, {"old": 1})
     with pytest.raises(TypeError):
         runs.write_json(path, {"new": object()})
-    with pytest.raises(RuntimeError), runs.replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def write_half():
+        with runs.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
     assert json.loads(path.read_text()) == {"old": 1}
     assert list(tmp_path.iterdir()) == [path]
 

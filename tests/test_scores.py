@@ -33,3 +33,10 @@ def test_figures_are_of_the_clipped_noisy_image_against_the_clean_one():
     result = scores.score(scores.clipped, {}, IMAGES[:4], corruption)
     np.testing.assert_allclose(result.psnr, expected, rtol=1e-5)
     assert result.means()["psnr"] == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_without_noise_there_are_no_figures_of_the_noisy_input():
+    assert set(scores.means_with_noisy(scores.clipped, {}, IMAGES[:2], noise.parse("gaussian"))) == {
+        "mse", "psnr", "ssim", "noisy_mse", "noisy_psnr", "noisy_ssim"
+    }  # fmt: skip
+    assert set(scores.means_with_noisy(scores.clipped, {}, IMAGES[:2], noise.parse("none"))) == {"mse", "psnr", "ssim"}
