@@ -3,7 +3,9 @@
 import json
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.command import command, refused
 
@@ -147,3 +149,60 @@ def test_evaluate_names_what_is_wrong_with_a_run(run, tmp_path, damage, names):
     damage(tmp_path / "run")
     assert names in refused(command("jaxae.evaluate", tmp_path / "run"))
     assert "no such directory" in refused(command("jaxae.evaluate", tmp_path / "nowhere"))
+
+
+@pytest.mark.slow
+def test_cifar10_trains_evaluates_and_embeds_without_noise(real_data, tmp_path):
+    run_dir = tmp_path / "run"
+    options = ("--data.name", "cifar10", "--data.dir", real_data / "tensorflow_datasets", "--data.limit", 512)
+    result = command(
+        "jaxae.experiments.cifar10_reconstruct", *options, "--train.epochs", 1, "--recipe", "fast", "--run-dir", run_dir
+    )
+    assert result.status == 0, result.err
+    summary = summary_of(run_dir)
+    assert summary["noise"] == "none"
+    assert set(summary["test"]) == {"mse", "psnr", "ssim"}
+    assert json.loads(command("jaxae.evaluate", run_dir, "--json").out)["test"] == summary["test"]
+    noisy = json.loads(command("jaxae.evaluate", run_dir, "--noise.kind", "poisson", "--json").out)
+    assert noisy["noise"] == "poisson 10"
+    assert noisy["test"]["psnr"] < summary["test"]["psnr"]
+
+    assert command("jaxae.embed", run_dir).status == 0
+    with np.load(run_dir / "codes-cifar10-test.npz") as codes:
+        assert codes["codes"].shape == (10_000, 28, 28, 8)
+        assert codes["labels"].shape == (10_000,)
+    assert (run_dir / "figures" / "codes-cifar10-test.png").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_images_trains_and_evaluates(tmp_path):
+    rng, folder = np.random.default_rng(0), tmp_path / "photos"
+    folder.mkdir()
+    for number in range(40):
+        height, width = rng.integers(40, 100, 2)
+        image = Image.fromarray(rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)).resize((width, height))
+        image.save(folder / f"{number}.{'png' if number % 2 else 'jpg'}")
+    (folder / "text.png").write_text("no picture")
+    run_dir = tmp_path / "run"
+    options = ("--data.name", f"folder:{folder}", "--train.epochs", 2, "--train.batch-size", 8, "--run-dir", run_dir)
+    result = command("jaxae.experiments.cifar10_denoise", *options)
+    assert result.status == 0, result.err
+    assert "text.png" in result.err
+    assert len(result.err.splitlines()) == 1
+    sizes = summary_of(run_dir)["data"]
+    assert sizes["train_size"] + sizes["test_size"] == 40
+    assert json.loads(command("jaxae.evaluate", run_dir, "--json").out)["test"] == summary_of(run_dir)["test"]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--data.name", "folder:nowhere"), "nowhere"),
+        (("--train.target", "noisy", "--noise.kind", "masking"), "gaussian, uniform, speckle or poisson"),
+    ],
+)
+def test_what_an_experiment_cannot_do_is_one_line(prepared_data, tmp_path, options, names):
+    here = ("--data.dir", prepared_data, "--run-dir", tmp_path / "run")
+    if "--data.name" not in options:
+        here += ("--data.name", "mnist")
+    assert names in refused(command(MNIST, *here, *options))
