@@ -1,7 +1,6 @@
 """Whole programs, run as a user runs them."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -99,14 +98,12 @@ def test_a_run_that_is_resumed_ends_as_one_that_was_not_stopped(run, prepared_da
     ],
 )
 def test_bad_options_end_in_one_line(prepared_data, tmp_path, options, names):
-    start = time.monotonic()
     here = ("--data.dir", prepared_data, "--data.limit", 512)
     if "--resume" not in options:
         here += ("--run-dir", tmp_path / "run")
     if "--data.name" not in options:
         here += ("--data.name", "mnist")
     assert names in refused(command(MNIST, *here, *options))
-    assert time.monotonic() - start < 10
     assert not (tmp_path / "run").exists()
 
 
@@ -123,14 +120,12 @@ def test_a_directory_that_holds_something_else_is_refused(run, prepared_data, tm
 
 
 def test_mnist_that_cannot_be_had_names_both_remedies(tmp_path):
-    start = time.monotonic()
     # a proxy that nobody listens at is as good as no network
     nowhere = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
     result = command(MNIST, "--data.name", "mnist", "--data.dir", tmp_path, "--run-dir", tmp_path / "run", **nowhere)
     line = refused(result)
     assert "network" in line
     assert "python -m jaxae.data prepare mnist --from" in line
-    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 
 import cv2
 import numpy as np
@@ -44,14 +43,6 @@ def test_prepared_cifar10_loads_as_it_lies(real_data):
     assert labels[1234] == example["label"]
     # The directory is read-only: nothing may be written there.
     assert sorted(path.name for path in (data_dir / "cifar10" / "3.0.2").iterdir()) == before
-
-
-def test_the_second_load_takes_well_under_a_second(prepared_data):
-    first = load("mnist", "train", prepared_data)
-    start = time.perf_counter()
-    second = load("mnist", "train", prepared_data)
-    assert time.perf_counter() - start < 0.7
-    np.testing.assert_array_equal(first, second)
 
 
 def test_the_second_load_does_not_decode(tmp_path, grey, grey_images, monkeypatch):

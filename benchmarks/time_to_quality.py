@@ -1,0 +1,94 @@
+"""Wall seconds from the start of the process, everything included, until the test PSNR that PyTorch's epochs reach.
+
+    python benchmarks/time_to_quality.py [--network mnist|cifar] [--data-dir DIR] [--json OUT]
+
+The PyTorch original trains first; what it ends with is the target. Then jaxae's own command trains the same network on
+the same data, with the plain and with the fast recipe, each first with an empty compilation cache and then again with
+the one that left. Programs run one after another; a line of output, one an epoch, is what the clock is read at, so a
+time includes imports, loading, compiling, and the tests after each epoch. The data set is prepared beforehand.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import machine, print_table, write_json
+
+NOISE = {"mnist": "0.5", "cifar": "0.1"}
+EXPERIMENTS = {"mnist": "mnist_denoise", "cifar": "cifar10_denoise"}
+PSNR = re.compile(r"psnr ([\d.]+)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=NOISE, default="mnist")
+    parser.add_argument("--epochs", type=int, default=10, help="of the PyTorch original and the plain recipe")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data-dir", type=Path, help="a TFDS data directory with the data set prepared")
+    parser.add_argument("--json", type=Path, help="where the figures go")
+    args = parser.parse_args()
+
+    torch = ["benchmarks/torch_reference.py", "--network", args.network, "--noise-factor", NOISE[args.network]]
+    where = ["--data-dir", str(args.data_dir)] if args.data_dir else []
+    curves = {"PyTorch original": curve([*torch, "--epochs", str(args.epochs), "--seed", str(args.seed), *where])}
+    target = curves["PyTorch original"][-1][1]
+    with tempfile.TemporaryDirectory() as scratch:
+        for recipe in ("plain", "fast"):
+            for number, state in enumerate(("first start", "second start")):
+                command = ["-m", f"jaxae.experiments.{EXPERIMENTS[args.network]}", "--recipe", recipe]
+                command += ["--seed", str(args.seed), "--run-dir", f"{scratch}/{recipe}-{number}"]
+                command += ["--data.dir", str(args.data_dir)] if args.data_dir else []
+                command += ["--train.epochs", str(args.epochs)] if recipe == "plain" else []
+                curves[f"jaxae {recipe}, {state}"] = curve(
+                    command, JAX_COMPILATION_CACHE_DIR=f"{scratch}/cache-{recipe}"
+                )
+
+    rows = [row(name, points, target) for name, points in curves.items()]
+    theirs = rows[0]["seconds_to_target"]
+    for line in rows:
+        line["times_faster"] = theirs / line["seconds_to_target"]
+    print(f"\n{args.network}, target {target:.2f} dB")
+    formats = {"program": "", "seconds_to_target": ".1f", "epochs_to_target": ".0f", "times_faster": ".2f"}
+    print_table(rows, formats | {"final_psnr": ".2f", "total_seconds": ".1f"})
+    rows = [{name: None if value == float("inf") else value for name, value in line.items()} for line in rows]
+    write_json(args.json, {"network": args.network, "target_psnr": target, "rows": rows, "machine": machine()})
+
+
+def curve(command: list[str], **environment: str) -> list[tuple[float, float]]:
+    """Seconds since the start and test PSNR, for each epoch that the program `command` reports."""
+    print(
+        f"running {' '.join(Path(part).name if '/' in part else part for part in command)}", file=sys.stderr, flush=True
+    )
+    start, points = time.perf_counter(), []
+    process = subprocess.Popen(
+        [sys.executable, *command], env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("epoch") and (found := PSNR.search(line)):
+            points.append((time.perf_counter() - start, float(found[1])))
+    if process.wait() or not points:
+        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode} after {len(points)} epochs")
+    return points
+
+
+def row(name: str, points: list[tuple[float, float]], target: float) -> dict:
+    """What a program's curve comes to; infinite time where the target was not reached."""
+    reached = [(number, seconds) for number, (seconds, psnr) in enumerate(points, start=1) if psnr >= target]
+    epochs, seconds = reached[0] if reached else (float("inf"), float("inf"))
+    return {
+        "program": name,
+        "seconds_to_target": seconds,
+        "epochs_to_target": epochs,
+        "final_psnr": points[-1][1],
+        "total_seconds": points[-1][0],
+        "curve": [{"seconds": seconds, "psnr": psnr} for seconds, psnr in points],
+    }
+
+
+if __name__ == "__main__":
+    main()
