@@ -1,6 +1,8 @@
 """Checkpoints of a run, by Orbax: saved in the background, the latest and the best kept."""
 
+import functools
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +71,30 @@ class Checkpoints:
 
     def _load(self, epoch: int, like: dict[str, Any]) -> dict[str, Any]:
         where = f"checkpoint {epoch} in {self._checkpointer.directory}"
+        _report_once()
         try:
             loaded = self._checkpointer.load_checkpointables(epoch, jax.tree.map(_abstract, like))
             recorded = self._checkpointer.checkpointables_metadata(epoch).custom_metadata["params_digest"]
         except Exception as error:  # Orbax and TensorStore raise what they like on a damaged file
-            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # else each array's own failure is logged as well
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{where} is damaged and cannot be read ({reason}): use another, or train again") from error
+            raise UserError(f"{where} cannot be read, damaged or of another network: train again elsewhere") from error
         if digest(loaded["params"]) != recorded:
-            raise UserError(f"{where} is damaged: its parameters do not have the digest they were saved with")
+            raise UserError(
+                f"{where} is damaged: its parameters are not those it was saved with; train again elsewhere"
+            )
         return loaded
+
+
+@functools.cache
+def _report_once() -> None:
+    """Keep to ourselves what asyncio and TensorStore's threads say, late and at length, of a read that has failed."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    report = sys.unraisablehook
+
+    def report_others(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
 
 
 def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:
