@@ -40,3 +40,10 @@ def test_without_noise_there_are_no_figures_of_the_noisy_input():
         "mse", "psnr", "ssim", "noisy_mse", "noisy_psnr", "noisy_ssim"
     }  # fmt: skip
     assert set(scores.means_with_noisy(scores.clipped, {}, IMAGES[:2], noise.parse("none"))) == {"mse", "psnr", "ssim"}
+
+
+def test_an_exact_image_leaves_the_mean_finite():
+    half = scores.Scores(*(np.array([value, value], np.float32) for value in (0.01, 20.0, 0.5)))
+    exact = half._replace(psnr=np.array([20.0, np.inf], np.float32))
+    assert exact.means()["psnr"] == 60.0
+    assert half.means()["psnr"] == 20.0
