@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from jaxae import ops
 from jaxae.errors import UserError
@@ -152,8 +151,3 @@ def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
 
 def _text(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
-
-
-def parameter_count(params: PyTree) -> int:
-    """How many numbers `params` holds."""
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
