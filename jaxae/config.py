@@ -52,12 +52,21 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class LogConfig:
+    """What else is written of a run; no part of what the run is."""
+
+    tensorboard: bool = False
+    """Write the figures of each epoch and test images for TensorBoard, into the run's tensorboard/."""
+
+
+@dataclass(frozen=True)
 class Config:
     """A training run."""
 
     data: DataConfig = field(default_factory=DataConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    log: LogConfig = field(default_factory=LogConfig)
     recipe: Literal["plain", "fast"] = "plain"
     """The optimizer: plain is Adam at a constant rate, as in the original programs; fast is SOAP at a rate that rises
     and falls once."""
@@ -89,9 +98,9 @@ class Config:
             raise UserError("--resume needs --run-dir: the directory of the run to go on with")
 
     def to_json(self) -> dict[str, Any]:
-        """The configuration as JSON types, without where the run lies and whether it is being resumed."""
+        """The configuration as JSON types, without where the run lies, whether it is resumed and what else is logged."""
         record = dataclasses.asdict(self)
-        del record["run_dir"], record["resume"]
+        del record["run_dir"], record["resume"], record["log"]
         record["data"]["dir"] = None if self.data.dir is None else str(self.data.dir)
         return record
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxae import cli, figures, noise, runs
+from jaxae import cli, figures, noise, runs, tensorboard
 from jaxae.checkpoints import Checkpoints
 from jaxae.config import Config
 from jaxae.digest import digest
@@ -60,6 +60,8 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
     if done:
         progress.say(f"going on after epoch {done}")
         progress.epoch(lines[-1])
+    if config.log.tensorboard:
+        tensorboard.record(run_dir, lines)  # drops what a stopped run has logged of the epoch it did not finish
     trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size
     for epoch in fit(task, member, state, images, config.train.epochs):
         if not math.isfinite(epoch.loss):
@@ -72,6 +74,9 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
         speed = {"images_per_second": trained / epoch.seconds, "compile_seconds": epoch.compile_seconds}
         lines.append({"epoch": epoch.number, "train_mse": epoch.loss} | test | speed)
         runs.write_metrics(run_dir, lines)  # before the checkpoint: a line too many is dropped when resuming
+        if config.log.tensorboard:
+            picture = tensorboard.picture(task.model, state.params, plan.test_images, task.noise)
+            tensorboard.record(run_dir, lines, picture)
         checkpoints.save(epoch.number, state, test["psnr"])
         progress.epoch(lines[-1])
     return state

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxae import data, models, noise, ops, recipes, runs
+from jaxae import data, models, noise, ops, recipes, runs, tensorboard
 from jaxae.config import Config
 from jaxae.errors import UserError
 from jaxae.noise import Noise
@@ -42,6 +42,8 @@ class Plan(NamedTuple):
 def make_plan(experiment: Experiment, config: Config) -> Plan:
     """Settle what `config` leaves open. Raises UserError for what no run can do, naming the input and the remedy."""
     config.check()
+    if config.log.tensorboard:
+        tensorboard.require()
     if config.run_dir is None:
         config = dataclasses.replace(config, run_dir=runs.default_directory(experiment.name))
     config, corruption = resolve_noise(config, experiment.gaussian_factor)
