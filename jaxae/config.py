@@ -98,7 +98,7 @@ class Config:
             raise UserError("--resume needs --run-dir: the directory of the run to go on with")
 
     def to_json(self) -> dict[str, Any]:
-        """The configuration as JSON types, without where the run lies, whether it is resumed and what else is logged."""
+        """The configuration as JSON types, without where the run lies, whether it goes on and what else is logged."""
         record = dataclasses.asdict(self)
         del record["run_dir"], record["resume"], record["log"]
         record["data"]["dir"] = None if self.data.dir is None else str(self.data.dir)
