@@ -13,7 +13,7 @@ import tyro
 from jaxae import cli, data, models, noise, runs
 from jaxae.digest import digest
 from jaxae.restore import restore_run
-from jaxae.scores import means_with_noisy
+from jaxae.scores import means_with_noisy, score
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ def evaluate(arguments: Arguments) -> dict[str, Any]:
     models.check_image_shape(run.config.model, images.shape[1:])
 
     cli.enable_compilation_cache()
+    scores = score(run.model.apply, {"params": run.params}, images, corruption)
     return {
-        "test": means_with_noisy(run.model.apply, {"params": run.params}, images, corruption),
+        "test": means_with_noisy(scores, images, corruption),
         "data": {"name": name, "test_size": len(images)},
         "noise": noise.describe(corruption),
         "run_dir": str(arguments.run_dir),

@@ -86,10 +86,11 @@ def summarize(plan: Plan, state: TrainState, experiment: str) -> dict[str, Any]:
     """Write the figures and the summary of a run that has ended in `state`; returns the summary."""
     config, task, run_dir = plan.config, plan.task, plan.config.run_dir
     variables, lines = {"params": state.params}, runs.read_metrics(run_dir)
+    scores = score(task.model.apply, variables, plan.test_images, task.noise)
     summary = {
         "experiment": experiment,
         "model": config.model,
-        "test": means_with_noisy(task.model.apply, variables, plan.test_images, task.noise),
+        "test": means_with_noisy(scores, plan.test_images, task.noise),
         "train": {"mse": lines[-1]["train_mse"]},
         "data": {
             "name": config.data.name,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Float32, PyTree, UInt8, UInt32
 
 from jaxae import metrics
@@ -39,11 +40,22 @@ def clipped(variables: PyTree, noisy: Float[Array, "batch h w c"]) -> Float[Arra
 
 
 def corrupt(
-    noise: Noise, images: UInt8[Array, "n h w c"], indices: UInt32[Array, " n"]
+    noise: Noise,
+    images: UInt8[Array, "n h w c"],
+    indices: UInt32[Array, " n"],
+    strengths: Float[ArrayLike, "kinds 2"] | None = None,
 ) -> tuple[Float[Array, "n h w c"], Float[Array, "n h w c"]]:
-    """The clean and the noisy test images; image number i of a test split has the same noise in every run."""
+    """The clean and the noisy test images; image number i of a test split has the same noise in every run.
+
+    strengths: of the noise, in place of its own; may be traced.
+    """
     clean, key = to_float(images), jax.random.key(TEST_KEY)
-    return clean, jax.vmap(lambda index, image: noise(jax.random.fold_in(key, index), image))(indices, clean)
+    strengths = noise.strengths if strengths is None else strengths
+
+    def one(index: Array, image: Array) -> Array:
+        return noise.apply(jax.random.fold_in(key, index), image, strengths)
+
+    return clean, jax.vmap(one)(indices, clean)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -67,11 +79,9 @@ def score(restore: Restore, variables: PyTree, images: UInt8[np.ndarray, "n h w 
     return Scores(*(np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)))
 
 
-def means_with_noisy(
-    restore: Restore, variables: PyTree, images: UInt8[np.ndarray, "n h w c"], noise: Noise
-) -> dict[str, float]:
-    """The means of `score`, and where there is noise those of the noisy input itself as ``noisy_mse`` and so on."""
-    means = score(restore, variables, images, noise).means()
+def means_with_noisy(scores: Scores, images: UInt8[np.ndarray, "n h w c"], noise: Noise) -> dict[str, float]:
+    """The means of `scores`, and where there is noise those of the noisy input itself as ``noisy_mse`` and so on."""
+    means = scores.means()
     if not noise.kinds:
         return means
     return means | {f"noisy_{name}": value for name, value in score(clipped, {}, images, noise).means().items()}

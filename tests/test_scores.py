@@ -36,10 +36,12 @@ def test_figures_are_of_the_clipped_noisy_image_against_the_clean_one():
 
 
 def test_without_noise_there_are_no_figures_of_the_noisy_input():
-    assert set(scores.means_with_noisy(scores.clipped, {}, IMAGES[:2], noise.parse("gaussian"))) == {
-        "mse", "psnr", "ssim", "noisy_mse", "noisy_psnr", "noisy_ssim"
-    }  # fmt: skip
-    assert set(scores.means_with_noisy(scores.clipped, {}, IMAGES[:2], noise.parse("none"))) == {"mse", "psnr", "ssim"}
+    def figures(corruption):
+        scored = scores.score(scores.clipped, {}, IMAGES[:2], corruption)
+        return set(scores.means_with_noisy(scored, IMAGES[:2], corruption))
+
+    assert figures(noise.parse("gaussian")) == {"mse", "psnr", "ssim", "noisy_mse", "noisy_psnr", "noisy_ssim"}
+    assert figures(noise.parse("none")) == {"mse", "psnr", "ssim"}
 
 
 def test_an_exact_image_leaves_the_mean_finite():
