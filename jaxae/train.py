@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax import Array, lax
+from jax.typing import ArrayLike
 from jaxtyping import Float, Float32, Int32, Key, PyTree, UInt8
 
-from jaxae import ops
+from jaxae import ops, parallel
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 
@@ -42,6 +43,7 @@ class Task(NamedTuple):
     noise: Noise
     batch_size: int
     target: Literal["clean", "noisy"] = "clean"
+    devices: parallel.Devices | None = None  # that share each batch; None: whichever one the arrays lie on
 
 
 class Member(NamedTuple):
@@ -84,7 +86,8 @@ def train_step(
     def mean_loss(params: PyTree, noisy: Array, target: Array) -> Array:
         return loss_fn(params, task.model, noisy, target)
 
-    loss, grads = ops.micro.value_and_grad(mean_loss, task.model.micro_batch)(state.params, noisy, target)
+    value_and_grad = ops.micro.value_and_grad(mean_loss, task.model.micro_batch)
+    loss, grads = parallel.mean(value_and_grad, task.devices)(state.params, noisy, target)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
         updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
     params = jax.tree.map(lambda param, update: param + member.learning_rate * update, state.params, updates)
@@ -100,26 +103,42 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
     return images // batch_size
 
 
+def epoch_order(task: Task, member: Member, epoch: Int32[ArrayLike, ""], images: int) -> Int32[Array, "steps batch"]:
+    """Which images each step of an epoch trains on; `epoch` counts from 0."""
+    steps = steps_per_epoch(images, task.batch_size)
+    key = jax.random.fold_in(jax.random.fold_in(member.key, SHUFFLE), epoch)
+    return jax.random.permutation(key, images)[: steps * task.batch_size].reshape(steps, task.batch_size)
+
+
+def noisy_step(
+    task: Task, member: Member, state: TrainState, images: UInt8[Array, "batch h w c"]
+) -> tuple[TrainState, Float[Array, ""]]:
+    """`train_step` on a batch of bytes, with the noise that belongs to this step."""
+    noise_key, target_key = (jax.random.fold_in(member.key, use) for use in (NOISE, TARGET_NOISE))
+    clean = to_float(images)
+
+    def corrupt(key: Array) -> Array:
+        return task.noise.apply(jax.random.fold_in(key, state.step), clean, member.strengths)
+
+    noisy = corrupt(noise_key)
+    # Noise2Noise (Lehtinen et al., 2018): a second noisy copy as target averages out to the clean image
+    target = clean if task.target == "clean" else corrupt(target_key)
+    own = functools.partial(parallel.own_part, devices=task.devices)
+    return train_step(task, member, state, own(noisy), own(target))
+
+
+def _epoch(task: Task, member: Member, state: TrainState, images: Array) -> tuple[TrainState, Array]:
+    steps = steps_per_epoch(len(images), task.batch_size)
+    order = epoch_order(task, member, state.step // steps, len(images))
+    return lax.scan(lambda state, batch: noisy_step(task, member, state, images[batch]), state, order)
+
+
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
 def train_epoch(
     task: Task, member: Member, state: TrainState, images: UInt8[Array, "n h w c"]
 ) -> tuple[TrainState, Float[Array, " steps"]]:
     """One pass over `images` in an order of its own: the new state and the loss of each step."""
-    steps = steps_per_epoch(len(images), task.batch_size)
-    shuffle_key, noise_key, target_key = (jax.random.fold_in(member.key, use) for use in (SHUFFLE, NOISE, TARGET_NOISE))
-    order = jax.random.permutation(jax.random.fold_in(shuffle_key, state.step // steps), len(images))
-
-    def corrupt(key: Array, clean: Array, step: Array) -> Array:
-        return task.noise.apply(jax.random.fold_in(key, step), clean, member.strengths)
-
-    def step(state: TrainState, indices: Array) -> tuple[TrainState, Array]:
-        clean = to_float(images[indices])
-        noisy = corrupt(noise_key, clean, state.step)
-        # Noise2Noise (Lehtinen et al., 2018): a second noisy copy as target averages out to the clean image
-        target = clean if task.target == "clean" else corrupt(target_key, clean, state.step)
-        return train_step(task, member, state, noisy, target)
-
-    return lax.scan(step, state, order[: steps * task.batch_size].reshape(steps, task.batch_size))
+    return _epoch(task, member, state, images)
 
 
 class Epoch(NamedTuple):
