@@ -4,16 +4,27 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jaxae import stopping
 from jaxae.errors import UserError
 
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+EXIT_BROKEN_PIPE = 141  # what a shell reports for a process ended by SIGPIPE
+LESS = "take a smaller --train.batch-size or --data.limit"
+ROOM = "free some space there or name another directory"
+REMEDIES = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) or name another directory",
+    errno.EACCES: "get the right to it or name another",
+    errno.EPERM: "get the right to it or name another",
+}
 
 
 def parse(arguments: type, *, description: str | None = None, default: Any = None) -> Any:
@@ -45,25 +56,45 @@ def _first_section(box: str) -> str:
 
 def run_main(main: Callable[[], None]) -> NoReturn:
     """Run a command's `main` and end the process with its status; a warning is one line too."""
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {_one_line(message)}", file=sys.stderr)
+    stopping.install()
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
-        fail(str(error))
+        fail(error)
+    except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN_PIPE)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM):
+        if error.errno is None:
             raise
-        where = f" while writing {error.filename}" if error.filename else ""
-        fail(f"{error.strerror.lower()}{where}; free some space there or name another directory")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        where = f" at {error.filename}" if error.filename else ""
+        fail(
+            f"{os.strerror(error.errno).lower()}{where}; {REMEDIES.get(error.errno, 'name another file or directory')}"
+        )
+    except MemoryError:
+        fail(f"out of memory; {LESS}")
+    except RuntimeError as error:  # JAX says that a device's memory is full by this and these words
+        if not str(error).startswith("RESOURCE_EXHAUSTED"):
+            raise
+        fail(f"the device is out of memory; {LESS}")
+    except KeyboardInterrupt as stop:
+        stopping.say_goodbye()
+        number = stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT
+        sys.exit(128 + number)
+    finally:
+        stopping.forget()
     sys.exit(0)
 
 
-def fail(message: str) -> NoReturn:
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def fail(message: object) -> NoReturn:
     """Print one line and leave with the status of a user's error."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {_one_line(message)}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 

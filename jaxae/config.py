@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxae.errors import UserError
 
@@ -106,9 +106,11 @@ class Config:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Config":
-        """The inverse of `to_json`; raises TypeError or KeyError where `record` is no such thing."""
+        """The inverse of `to_json`; raises TypeError, ValueError or KeyError where `record` is no such thing."""
+        if not isinstance(record, dict) or not all(isinstance(record[key], dict) for key in ("data", "noise", "train")):
+            raise TypeError("data, noise and train are no JSON objects")
         data_dir = record["data"]["dir"]
-        return cls(
+        config = cls(
             data=DataConfig(**record["data"] | {"dir": None if data_dir is None else Path(data_dir)}),
             noise=NoiseConfig(**record["noise"]),
             train=TrainConfig(**record["train"]),
@@ -116,18 +118,39 @@ class Config:
             model=record["model"],
             seed=record["seed"],
         )
+        check_types(config)
+        return config
+
+
+def check_types(config: Any) -> None:
+    """Raise ValueError unless each field of the dataclass instance `config` has a value of its declared type."""
+    hints = get_type_hints(type(config))
+    for field_ in dataclasses.fields(config):
+        value, hint = getattr(config, field_.name), hints[field_.name]
+        if dataclasses.is_dataclass(hint):
+            check_types(value)
+        elif get_origin(hint) is Literal:
+            if value not in get_args(hint):
+                raise ValueError(f"{field_.name} is {value!r}, none of {', '.join(map(str, get_args(hint)))}")
+        elif not any(type(value) is kind or (kind is Path and isinstance(value, Path)) for kind in _kinds(hint)):
+            raise ValueError(f"{field_.name} is {value!r}")
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) or (hint,)
+
+
+def options(config: Config) -> dict[str, Any]:
+    """The command line's options and their values, those left out that say where a run lies and what else it writes."""
+    flags = {"--recipe": config.recipe, "--model": config.model, "--seed": config.seed}
+    for group in ("data", "noise", "train"):
+        for key, value in dataclasses.asdict(getattr(config, group)).items():
+            flags[f"--{group}.{key.replace('_', '-')}"] = value
+    return flags
 
 
 def differences(old: Config, new: Config) -> list[str]:
     """What sets `new` apart from `old`, a line each; where the data lies is no difference."""
-
-    def flat(config: Config) -> dict[str, Any]:
-        flags = {"--recipe": config.recipe, "--model": config.model, "--seed": config.seed}
-        for group in ("data", "noise", "train"):
-            for key, value in dataclasses.asdict(getattr(config, group)).items():
-                flags[f"--{group}.{key.replace('_', '-')}"] = value
-        del flags["--data.dir"]
-        return flags
-
-    before, after = flat(old), flat(new)
+    before, after = options(old), options(new)
+    del before["--data.dir"]
     return [f"{flag} was {before[flag]}, is {after[flag]}" for flag in before if before[flag] != after[flag]]

@@ -8,12 +8,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxae import cli, figures, noise, runs, tensorboard
+from jaxae import cli, figures, noise, report, runs, stopping, tensorboard
 from jaxae.checkpoints import Checkpoints
-from jaxae.config import Config
+from jaxae.config import Config, options
 from jaxae.digest import digest
 from jaxae.errors import UserError
-from jaxae.plan import Experiment, Plan, make_plan
+from jaxae.plan import OPEN, Experiment, Plan, make_plan
 from jaxae.progress import Progress
 from jaxae.scores import means_with_noisy, score
 from jaxae.train import TrainState, epochs_done, fit, init, make_member, steps_per_epoch
@@ -29,8 +29,30 @@ def run(experiment: Experiment, config: Config) -> dict[str, Any]:
     cli.enable_compilation_cache()
     plan = make_plan(experiment, config)
     run_dir = plan.config.run_dir
-    runs.claim(plan.config)
-    with Checkpoints(run_dir) as checkpoints, Progress(plan.config.train.epochs) as progress:
+    stopping.advise(f"go on with: {resume_command(experiment, plan.config)}")
+    with runs.locked(run_dir):
+        runs.claim(plan.config)
+        return carry_out(experiment, plan)
+
+
+def resume_command(experiment: Experiment, config: Config) -> str:
+    """The command that goes on with the run of the settled `config`; what it leaves out is taken from the run."""
+    words = ["python", "-m", f"jaxae.experiments.{experiment.name}", "--run-dir", str(config.run_dir), "--resume"]
+    start = options(experiment.config)
+    for option, value in options(config).items():
+        if value != start[option] and option.rpartition(".")[2].strip("-").replace("-", "_") not in OPEN:
+            words += [option] if value is True else [option, str(value)]
+    return shlex.join(words)
+
+
+def carry_out(experiment: Experiment, plan: Plan) -> dict[str, Any]:
+    """Train as `plan` says in its directory, which is claimed, and return the summary."""
+    run_dir = plan.config.run_dir
+    with (
+        Checkpoints(run_dir) as checkpoints,
+        Progress(plan.config.train.epochs) as progress,
+        stopping.gently(checkpoints.wait),
+    ):
         about = f"{len(plan.train_images):,} training and {len(plan.test_images):,} test images"
         progress.say(f"data: {plan.config.data.name}, {about}")
         if plan.data_reason:
@@ -42,7 +64,7 @@ def run(experiment: Experiment, config: Config) -> dict[str, Any]:
     before = f" (noisy input {test['noisy_psnr']:.2f})" if "noisy_psnr" in test else ""
     print(
         f"test: mse {test['mse']:.5f}, psnr {test['psnr']:.2f} dB{before}, ssim {test['ssim']:.4f}\n"
-        f"written: {run_dir}/ (summary.json, figures/images.png, figures/curves.png)"
+        f"written: {run_dir}/ (report.html, summary.json, figures/)"
     )
     return summary
 
@@ -53,24 +75,25 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
     member = make_member(task, config.seed, config.train.learning_rate)
     images = jnp.asarray(plan.train_images)
     state = init(task, member, images.shape[1:])
-    if checkpoints.epochs:
-        state = checkpoints.restore(checkpoints.epochs[-1], state)
+    state = checkpoints.restore_latest(state)
     done = epochs_done(task, state, images)
-    lines = runs.read_metrics(run_dir)[:done]
+    lines = [line for line in runs.read_metrics(run_dir) if line["epoch"] <= done]
     if done:
         progress.say(f"going on after epoch {done}")
-        progress.epoch(lines[-1])
+    for line in lines[-1:]:
+        progress.epoch(line)
     if config.log.tensorboard:
         tensorboard.record(run_dir, lines)  # drops what a stopped run has logged of the epoch it did not finish
     trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size
     for epoch in fit(task, member, state, images, config.train.epochs):
-        if not math.isfinite(epoch.loss):
-            raise UserError(
-                f"the training loss is {epoch.loss} in epoch {epoch.number}: the run stopped, {run_dir} holds "
-                "the state before it; try a lower --train.learning-rate"
-            )
         state = epoch.state
         test = score(task.model.apply, {"params": state.params}, plan.test_images, task.noise).means()
+        for what, value in (("training loss", epoch.loss), ("test error", test["mse"])):
+            if not math.isfinite(value):
+                raise UserError(
+                    f"the {what} is {value} in epoch {epoch.number}: the run stopped, {run_dir} holds "
+                    "the state before it; try a lower --train.learning-rate"
+                )
         speed = {"images_per_second": trained / epoch.seconds, "compile_seconds": epoch.compile_seconds}
         lines.append({"epoch": epoch.number, "train_mse": epoch.loss} | test | speed)
         runs.write_metrics(run_dir, lines)  # before the checkpoint: a line too many is dropped when resuming
@@ -79,6 +102,9 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
             tensorboard.record(run_dir, lines, picture)
         checkpoints.save(epoch.number, state, test["psnr"])
         progress.epoch(lines[-1])
+        if stopping.asked():
+            break
+    checkpoints.wait()
     return state
 
 
@@ -108,6 +134,9 @@ def summarize(plan: Plan, state: TrainState, experiment: str) -> dict[str, Any]:
     }
     figures.write(run_dir, task.model.apply, variables, plan.test_images, task.noise, lines)
     runs.write_json(run_dir / runs.SUMMARY, summary)
+    images, psnr = plan.test_images, scores.psnr
+    about = report.Run(str(run_dir), config, summary, lines, task.model, state.params, images, task.noise, psnr)
+    report.write_or_warn(run_dir, about)
     return summary
 
 

@@ -6,7 +6,7 @@ Everything that can be refused is refused here, before anything is compiled.
 import dataclasses
 import functools
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,6 +16,17 @@ from jaxae.config import Config
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.train import Task, steps_per_epoch
+
+# what a field holds that leaves its value to the recipe, the experiment or the data
+OPEN = {
+    "name": "auto",
+    "model": "auto",
+    "dir": None,
+    "factor": None,
+    "epochs": None,
+    "batch_size": None,
+    "learning_rate": None,
+}
 
 
 class Experiment(NamedTuple):
@@ -46,10 +57,10 @@ def make_plan(experiment: Experiment, config: Config) -> Plan:
         tensorboard.require()
     if config.run_dir is None:
         config = dataclasses.replace(config, run_dir=runs.default_directory(experiment.name))
-    config, corruption = resolve_noise(config, experiment.gaussian_factor)
-    ops.pick(config.train.ops)
     runs.check_directory(config)
-    config, reason = resolve_data(as_started(config), experiment)
+    config, corruption = resolve_noise(as_started(config), experiment.gaussian_factor)
+    ops.pick(config.train.ops)
+    config, reason = resolve_data(config, experiment)
     shape = models.MODELS[experiment.model if config.model == "auto" else config.model].image_shape
     train_images = _load(config.data.name, "train", config.data.dir, shape)[: config.data.limit]
     test_images = _load(config.data.name, "test", config.data.dir, shape)
@@ -102,13 +113,19 @@ def make_task(config: Config, corruption: Noise, images: int) -> Task:
 
 
 def as_started(config: Config) -> Config:
-    """`config` with every auto replaced by what it became when the run, if there is one to resume, was started."""
+    """`config` with what it leaves open as it was settled when the run, if there is one to resume, was started."""
     if not runs.is_run(config.run_dir):
         return config
     old = runs.load_config(config.run_dir)
-    if config.data.name == "auto":
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=old.data.name))
-    return dataclasses.replace(config, model=old.model) if config.model == "auto" else config
+    groups = ["data", "train", *(["noise"] if config.noise.kind == old.noise.kind else [])]
+    settled = {group: _settled(getattr(config, group), getattr(old, group)) for group in groups}
+    return dataclasses.replace(_settled(config, old), **settled)
+
+
+def _settled(settings: Any, old: Any) -> Any:
+    """The dataclass instance `settings`, with `old`'s value in each field that is left `OPEN`."""
+    left_open = [name for name, value in vars(settings).items() if name in OPEN and value == OPEN[name]]
+    return dataclasses.replace(settings, **{name: getattr(old, name) for name in left_open})
 
 
 def resolve_data(config: Config, experiment: Experiment) -> tuple[Config, str | None]:

@@ -1,14 +1,14 @@
 """A trained run as its users need it: the network and its parameters, without optimizer or data."""
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from jaxae import models, runs
-from jaxae.checkpoints import Checkpoints
+from jaxae.checkpoints import Checkpoints, Choice
 from jaxae.config import Config
 from jaxae.errors import UserError
 
@@ -22,10 +22,11 @@ class TrainedRun(NamedTuple):
     epoch: int
 
 
-def restore_run(run_dir: Path, checkpoint: Literal["latest", "best"] = "latest") -> TrainedRun:
+def restore_run(run_dir: Path, checkpoint: Choice = "latest") -> TrainedRun:
     """Restore the parameters alone, on the default device, whatever they were trained on.
 
-    Raises UserError where `run_dir` holds no run, no checkpoint, or a damaged one.
+    Where the checkpoint is damaged the next best takes its place, with a warning. Raises UserError where `run_dir`
+    holds no run, no checkpoint, or none that is intact.
     """
     config = runs.load_config(run_dir)
     model = models.build(config.model, config.train.ops, config.train.precision)
@@ -38,5 +39,5 @@ def restore_run(run_dir: Path, checkpoint: Literal["latest", "best"] = "latest")
     with Checkpoints(run_dir, read_only=True) as checkpoints:
         if not checkpoints.epochs:
             raise UserError(f"the run in {run_dir} has no checkpoint yet: let it finish an epoch")
-        epoch = checkpoints.best_epoch if checkpoint == "best" else checkpoints.epochs[-1]
-        return TrainedRun(config, model, checkpoints.restore_params(epoch, like), epoch)
+        epoch, params = checkpoints.restore_chosen(checkpoint, like)
+        return TrainedRun(config, model, params, epoch)

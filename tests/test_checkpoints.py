@@ -42,12 +42,12 @@ def test_the_state_may_be_consumed_while_it_is_being_saved(tmp_path):
         assert digest(checkpoints.restore(1, make_state(1))) == before
 
 
-def test_the_latest_and_the_best_are_kept(tmp_path):
+def test_the_latest_two_and_the_best_are_kept(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
-        for epoch, psnr in enumerate([18.0, 20.0, 19.0, 19.5], start=1):
+        for epoch, psnr in enumerate([18.0, 20.0, 19.0, 19.5, 19.8], start=1):
             checkpoints.save(epoch, make_state(epoch), psnr)
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
-        assert checkpoints.epochs == [2, 4]
+        assert checkpoints.epochs == [2, 4, 5]
         assert checkpoints.best_epoch == 2
 
 
@@ -102,4 +102,4 @@ def test_what_a_killed_run_was_writing_is_ignored(tmp_path):
         assert checkpoints.epochs == [1]
         checkpoints.save(2, jax.tree.map(jnp.copy, make_state(2)), psnr=21.0)
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
-        assert checkpoints.epochs == [2]
+        assert checkpoints.epochs == [1, 2]

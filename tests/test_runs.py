@@ -66,7 +66,7 @@ def test_an_old_file_stays_until_the_new_one_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"data": 3}', "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"data": 3}', "\x00", "[" * 100_000, "3"])
 def test_a_configuration_that_is_none_is_named(config, text):
     config.run_dir.mkdir()
     (config.run_dir / "config.json").write_text(text)
@@ -77,5 +77,34 @@ def test_a_configuration_that_is_none_is_named(config, text):
 def test_metrics_are_what_was_written(config):
     runs.claim(config)
     assert runs.read_metrics(config.run_dir) == []
-    runs.write_metrics(config.run_dir, [{"epoch": 1}, {"epoch": 2}])
-    assert runs.read_metrics(config.run_dir) == [{"epoch": 1}, {"epoch": 2}]
+    lines = [{"epoch": epoch} | dict.fromkeys(runs.FIGURES, 0.5) for epoch in (1, 2)]
+    runs.write_metrics(config.run_dir, lines)
+    assert runs.read_metrics(config.run_dir) == lines
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"epoch": 2}', "\x00\xff", "[" * 100_000])
+def test_a_damaged_line_of_metrics_is_named(config, damage):
+    runs.claim(config)
+    runs.write_metrics(config.run_dir, [{"epoch": epoch} | dict.fromkeys(runs.FIGURES, 0.5) for epoch in (1, 2, 3)])
+    path = config.run_dir / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    for bad in (damage, lines[0], lines[1].replace("0.5", "NaN"), lines[1].replace("2", "true")):
+        path.write_text("\n".join([lines[0], bad, lines[2]]))
+        with pytest.raises(UserError, match=r"metrics\.jsonl is damaged in line 2"):
+            runs.read_metrics(config.run_dir)
+
+
+def test_a_directory_is_held_by_one_at_a_time(config):
+    with runs.locked(config.run_dir):
+        assert list(config.run_dir.iterdir()) == []
+        with pytest.raises(UserError, match="another process is writing"), runs.locked(config.run_dir):
+            pass
+    with runs.locked(config.run_dir):
+        pass
+
+
+def test_what_a_killed_process_left_half_written_is_no_obstacle(config):
+    config.run_dir.mkdir()
+    (config.run_dir / ".123-config.json").write_text("{")
+    runs.claim(dataclasses.replace(config, resume=True))
+    assert [path.name for path in config.run_dir.iterdir()] == ["config.json"]

@@ -7,6 +7,9 @@ Each member gets a run directory of its own below `--run-dir`, which evaluates l
 """
 
 import itertools
+import math
+import threading
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxae import cli, experiment, figures, noise, population, runs
+from jaxae import cli, experiment, figures, noise, population, runs, stopping
 from jaxae.checkpoints import Checkpoints
 from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
@@ -23,7 +26,7 @@ from jaxae.experiments import cifar10_denoise, cifar10_reconstruct, mnist_denois
 from jaxae.plan import Plan, make_plan
 from jaxae.progress import Progress
 from jaxae.scores import score
-from jaxae.train import make_member, steps_per_epoch
+from jaxae.train import Epoch, TrainState, make_member, steps_per_epoch
 
 EXPERIMENTS = {
     module.EXPERIMENT.name: module.EXPERIMENT for module in (mnist_denoise, cifar10_denoise, cifar10_reconstruct)
@@ -110,36 +113,75 @@ def member_configs(arguments: Arguments) -> list[Config]:
     return configs
 
 
-def train_members(plans: list[Plan], progress: Progress) -> list[dict[str, Any]]:
-    """Train all `plans` in one program, write the run of each, and return their summaries."""
+class Members:
+    """What there is of each member, on the host, so that it can be written whatever the device is doing."""
+
+    def __init__(self, plans: list[Plan]):
+        self.plans = plans
+        self.states: list[TrainState | None] = [None] * len(plans)  # after its last good epoch
+        self.lines: list[list[dict[str, Any]]] = [[] for _ in plans]
+        self.lost: dict[int, str] = {}  # the members that diverged, and how
+        self._lock, self._written = threading.Lock(), False
+
+    @property
+    def going(self) -> list[int]:
+        """The members that have not diverged."""
+        return [number for number in range(len(self.plans)) if number not in self.lost]
+
+    def add(self, epoch: Epoch, losses: np.ndarray, speed: dict[str, float]) -> None:
+        """Take in an epoch; a member whose figures are not finite is left as it was before, and lost."""
+        states = jax.device_get(epoch.state)
+        for number in self.going:
+            plan, state = self.plans[number], jax.tree.map(lambda leaf, at=number: np.asarray(leaf[at]), states)
+            test = score(plan.task.model.apply, {"params": state.params}, plan.test_images, plan.task.noise).means()
+            line = {"epoch": epoch.number, "train_mse": float(losses[number])} | test | speed
+            if not all(math.isfinite(value) for value in line.values()):
+                self.lost[number] = f"its training or test error is not finite in epoch {epoch.number}"
+                continue
+            with self._lock:
+                self.lines[number].append(line)
+                self.states[number] = state
+
+    def write(self) -> None:
+        """Write the run of each member, once: configuration, figures and a checkpoint."""
+        with self._lock:
+            if self._written:
+                return
+            for plan, state, lines in zip(self.plans, self.states, self.lines, strict=True):
+                if state is None:
+                    continue
+                with runs.locked(plan.config.run_dir):
+                    runs.claim(plan.config)
+                    runs.write_metrics(plan.config.run_dir, lines)
+                    with Checkpoints(plan.config.run_dir) as checkpoints:
+                        checkpoints.save(lines[-1]["epoch"], state, lines[-1]["psnr"])
+            self._written = True
+
+
+def train_members(plans: list[Plan], progress: Progress) -> Members:
+    """Train all `plans` in one program and write the run of each."""
     task = plans[0].task
     members = population.stack(
         [make_member(plan.task, plan.config.seed, plan.config.train.learning_rate) for plan in plans]
     )
     images = jnp.asarray(plans[0].train_images)
     states = population.init_population(task, members, images.shape[1:])
-    lines: list[list[dict[str, Any]]] = [[] for _ in plans]
-    trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size * len(plans)
-    epochs = plans[0].config.train.epochs
-    for epoch, losses in population.fit_population(task, members, states, images, epochs):
-        speed = {"images_per_second": trained / epoch.seconds, "compile_seconds": epoch.compile_seconds}
-        for number, plan in enumerate(plans):
-            variables = {"params": jax.tree.map(lambda leaf, at=number: leaf[at], epoch.state.params)}
-            test = score(task.model.apply, variables, plan.test_images, plan.task.noise).means()
-            lines[number].append({"epoch": epoch.number, "train_mse": float(losses[number])} | test | speed)
-        progress.epoch({name: float(np.mean([line[-1][name] for line in lines])) for name in lines[0][-1]} | {
-            "epoch": epoch.number
-        })  # fmt: skip
-
-    summaries = []
-    for number, plan in enumerate(plans):
-        state = jax.tree.map(lambda leaf, at=number: leaf[at], epoch.state)
-        runs.claim(plan.config)
-        runs.write_metrics(plan.config.run_dir, lines[number])
-        with Checkpoints(plan.config.run_dir) as checkpoints:
-            checkpoints.save(epoch.number, state, lines[number][-1]["psnr"])
-        summaries.append(experiment.summarize(plan, state, "sweep"))
-    return summaries
+    trained, images_per_epoch = Members(plans), steps_per_epoch(len(images), task.batch_size) * task.batch_size
+    with stopping.gently(trained.write):
+        for epoch, losses in population.fit_population(task, members, states, images, plans[0].config.train.epochs):
+            rate = images_per_epoch * len(plans) / epoch.seconds
+            speed = {"images_per_second": rate, "compile_seconds": epoch.compile_seconds}
+            trained.add(epoch, np.asarray(losses), speed)
+            last = [trained.lines[number][-1] for number in trained.going]
+            if not last:
+                break
+            progress.epoch({name: float(np.mean([line[name] for line in last])) for name in last[0]} | {
+                "epoch": epoch.number
+            })  # fmt: skip
+            if stopping.asked():
+                break
+        trained.write()
+    return trained
 
 
 def group(plans: list[Plan], summaries: list[dict[str, Any]]) -> list[Group]:
@@ -182,9 +224,19 @@ def main() -> None:
     cli.enable_compilation_cache()
     plans = [make_plan(EXPERIMENTS[arguments.experiment], config) for config in configs]
     folder = plans[0].config.run_dir.parent
-    with Progress(plans[0].config.train.epochs) as progress:
+    goes_on = experiment.resume_command(EXPERIMENTS[arguments.experiment], plans[0].config)
+    stopping.advise(f"each member is a run in {folder} that goes on alone, the first with: {goes_on}")
+    with runs.locked(folder), Progress(plans[0].config.train.epochs) as progress:
         progress.say(f"{len(plans)} networks at once on {runs.device()['kind']}, figures are means over them")
-        summaries = train_members(plans, progress)
+        trained = train_members(plans, progress)
+    for number, reason in trained.lost.items():
+        kept = "holds the state before it" if trained.lines[number] else "is not written"
+        warnings.warn(f"{plans[number].config.run_dir} is left out: {reason}; it {kept}", stacklevel=1)
+    if not trained.going:
+        raise UserError("no member could be trained: try lower rates with --train.learning-rate")
+    plans = [plans[number] for number in trained.going]
+    states = [trained.states[number] for number in trained.going]
+    summaries = [experiment.summarize(plan, state, "sweep") for plan, state in zip(plans, states, strict=True)]
     groups = group(plans, summaries)
     with runs.replacing(folder / "table.md") as temporary:
         temporary.write_text(table(groups))
