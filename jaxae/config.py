@@ -19,6 +19,9 @@ class DataConfig:
     """Where prepared data sets lie; by default $TFDS_DATA_DIR, else TFDS's own default place."""
     limit: int | None = None
     """Train on the first N training images only."""
+    placement: Literal["auto", "device", "stream"] = "auto"
+    """Where the training images lie: on the device, or on the host, from which batches are streamed; auto takes the
+    device where they fit."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,22 @@ class LogConfig:
 
 
 @dataclass(frozen=True)
+class DistributedConfig:
+    """Which processes train together, where the environment (Slurm, Open MPI, Kubernetes, Cloud TPU) does not say."""
+
+    coordinator: str | None = None
+    """HOST:PORT at which process 0 awaits the others, the same for all."""
+    num_processes: int | None = None
+    """How many processes there are."""
+    process_id: int | None = None
+    """Which one this is, from 0 on."""
+    detect: bool = False
+    """Have JAX look for the other processes even where no variable of the environment speaks of them."""
+    timeout: int = 300
+    """Seconds to wait for the others at the start."""
+
+
+@dataclass(frozen=True)
 class Config:
     """A training run."""
 
@@ -67,6 +86,7 @@ class Config:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
     recipe: Literal["plain", "fast"] = "plain"
     """The optimizer: plain is Adam at a constant rate, as in the original programs; fast is SOAP at a rate that rises
     and falls once."""
@@ -74,6 +94,10 @@ class Config:
     """The network; auto takes the one made for the images' shape."""
     seed: int = 0
     """Of initial weights, shuffling and noise."""
+    devices: int | None = None
+    """How many devices of each process share a batch; by default all that JAX shows. A CPU is divided into as many."""
+    parallel: Literal["jit", "pmap"] = "jit"
+    """How they share it: one program that the compiler divides, or one for a device's part."""
     run_dir: Path | None = None
     """Where the run is written; by default runs/EXPERIMENT-DATE-TIME."""
     resume: bool = False
@@ -86,6 +110,10 @@ class Config:
             ("--train.epochs", self.train.epochs, 1),
             ("--train.batch-size", self.train.batch_size, 1),
             ("--seed", self.seed, 0),
+            ("--devices", self.devices, 1),
+            ("--distributed.num-processes", self.distributed.num_processes, 1),
+            ("--distributed.process-id", self.distributed.process_id, 0),
+            ("--distributed.timeout", self.distributed.timeout, 1),
         ):
             if value is not None and value < least:
                 raise UserError(f"{name} {value}: must be at least {least}")
@@ -98,9 +126,13 @@ class Config:
             raise UserError("--resume needs --run-dir: the directory of the run to go on with")
 
     def to_json(self) -> dict[str, Any]:
-        """The configuration as JSON types, without where the run lies, whether it goes on and what else is logged."""
+        """The configuration as JSON types, without where the run lies, whether it goes on, what else is logged, and on
+        what it runs.
+        """
         record = dataclasses.asdict(self)
-        del record["run_dir"], record["resume"], record["log"]
+        for name in ("run_dir", "resume", "log", "devices", "parallel", "distributed"):
+            del record[name]
+        del record["data"]["placement"]
         record["data"]["dir"] = None if self.data.dir is None else str(self.data.dir)
         return record
 
@@ -152,5 +184,5 @@ def options(config: Config) -> dict[str, Any]:
 def differences(old: Config, new: Config) -> list[str]:
     """What sets `new` apart from `old`, a line each; where the data lies is no difference."""
     before, after = options(old), options(new)
-    del before["--data.dir"]
+    del before["--data.dir"], before["--data.placement"]
     return [f"{flag} was {before[flag]}, is {after[flag]}" for flag in before if before[flag] != after[flag]]
