@@ -1,0 +1,36 @@
+"""A run's directory as training leaves it, without training."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxae import models, noise, runs
+from jaxae.checkpoints import Checkpoints
+from jaxae.config import Config, DataConfig, NoiseConfig
+from jaxae.plan import make_task, resolve_recipe
+from jaxae.train import TrainState
+
+
+def random_params(model: str, seed: int = 0) -> dict:
+    """Parameters for the network called `model` with which its outputs are neither all the same nor all black."""
+    network, rng = models.build(model, "xla"), np.random.default_rng(seed)
+    images = jnp.zeros((1, *network.image_shape))
+    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), images)["params"])
+    return jax.tree.map(lambda leaf: rng.uniform(-0.2, 0.2, leaf.shape).astype(np.float32), shapes)
+
+
+def write_run(run_dir: Path, model: str, epoch: int = 3, seed: int = 0) -> dict:
+    """Make `run_dir` a run of the network called `model` on its embedded data set; returns its parameters."""
+    data, factor = {"mnist": ("digits", 0.5), "cifar": ("dead_leaves", 0.1)}[model]
+    config = resolve_recipe(Config(DataConfig(data), NoiseConfig("gaussian", factor), model=model, seed=seed))
+    task = make_task(config, noise.parse("gaussian", factor), images=1000)
+    params = jax.tree.map(jnp.asarray, random_params(model, seed))
+    run_dir.mkdir(parents=True)
+    runs.write_json(run_dir / runs.CONFIG, dataclasses.replace(config, run_dir=run_dir).to_json())
+    with Checkpoints(run_dir) as checkpoints:
+        state = TrainState(jnp.int32(7 * epoch), params, task.optimizer.init(params))
+        checkpoints.save(epoch, state, psnr=10.0)
+    return jax.device_get(params)
