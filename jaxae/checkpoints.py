@@ -215,5 +215,5 @@ def _report_once() -> None:
     sys.unraisablehook = report_others
 
 
-def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:
+def _abstract(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
