@@ -1,0 +1,153 @@
+"""How near a training step comes to what the device at hand can do.
+
+    python benchmarks/roofline.py [--batch-sizes 128 1024] [--precisions float32 bfloat16] [--json OUT]
+
+The ceilings are measured: the best rate of a large matrix product, and of copying an array far larger than any cache
+(bytes read plus bytes written). A step's work is counted from the layers' shapes: three products for each layer (its
+output, the gradient of its input, which the first layer does without, and the gradient of its kernel), and, if every
+layer's results went through memory once for each use, the bytes of its activations and their gradients. The bound is
+the longer of the two times; parameters, noise and Adam are left out of it but not of the measured step. Where the
+activations of a micro-batch stay in a cache, as on a CPU, the bytes are less than counted and so is the bound: then the
+arithmetic alone is the one that cannot be beaten.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from common import machine, print_table, same_allocator, write_json
+from jax import lax
+
+from jaxae import models, noise, ops, train
+
+
+def best_seconds(call, rounds: int = 5) -> float:
+    """The shortest of some calls, after one to warm up."""
+    jax.block_until_ready(call())
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def product_ceiling(dtype: jnp.dtype, size: int = 2048, products: int = 8) -> float:
+    """Floating-point operations per second of matrix products in `dtype`."""
+    a = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype) / size**0.5
+
+    @jax.jit
+    def chain(x):
+        return lax.fori_loop(0, products, lambda _, x: jnp.matmul(a, x), x)
+
+    return 2 * size**3 * products / best_seconds(lambda: chain(a))
+
+
+def copy_ceiling(megabytes: int = 512, copies: int = 4) -> float:
+    """Bytes per second, read and written, of passes over a large array."""
+    x = jnp.zeros(megabytes * 2**18, jnp.float32)
+
+    @jax.jit
+    def passes(x):
+        return lax.fori_loop(0, copies, lambda _, x: x + 1, x)
+
+    return 2 * x.nbytes * copies / best_seconds(lambda: passes(x))
+
+
+def work_per_image(network: str, itemsize: int) -> tuple[float, float]:
+    """Floating-point operations, and bytes of unfused activations, of a training step."""
+    model = models.build(network, "xla")
+    x = jax.ShapeDtypeStruct((1, *model.image_shape), jnp.float32)
+    params = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
+    flops = moved = 0
+    for number, name in enumerate([f"{part}_{i}" for part in ("encoder", "decoder") for i in range(len(params) // 2)]):
+        y = jax.eval_shape(lambda params, x, n=name: layer_output(model, params, x, n), params, x)
+        kernel = params[name]["kernel"].shape
+        pixels = x if name.startswith("decoder") else y  # where the kernel is applied: a transposed layer's input
+        flops += (2 if number == 0 else 3) * 2 * np.prod(kernel) * np.prod(pixels.shape[1:3])
+        # forward reads x and writes y; backward reads y (its sign), dy and x, and writes dx
+        moved += 2 * x.size + 3 * y.size + (0 if number == 0 else x.size)
+        x = y
+    return float(flops), float(moved * itemsize)
+
+
+def layer_output(model: models.Autoencoder, params, x, name: str):
+    """What the layer called `name` makes of `x`."""
+
+    def apply(bound, x):
+        part, number = name.split("_")
+        return getattr(bound, part)[int(number)](x)
+
+    return model.apply({"params": params}, x, method=apply)
+
+
+def step_seconds(network: str, batch_size: int, precision: str, steps: int) -> float:
+    """Seconds of one training step, the median of the epochs after the first."""
+    model = models.build(network, precision=precision)
+    task = train.Task(model, optax.adam(1.0), noise.parse("gaussian", 0.5), batch_size)
+    member = train.make_member(task, 0, 1e-3)
+    state = train.init(task, member, model.image_shape)
+    images = jax.device_put(
+        np.random.default_rng(0).integers(0, 256, (steps * batch_size, *model.image_shape), np.uint8)
+    )
+    program = train.train_epoch.lower(task, member, state, images).compile(
+        compiler_options=ops.compiler_options(model.way)
+    )
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        state, _ = jax.block_until_ready(program(member, state, images))
+        times.append((time.perf_counter() - start) / steps)
+    return statistics.median(times[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=models.MODELS, default=list(models.MODELS))
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[128, 1024])
+    parser.add_argument("--precisions", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
+    parser.add_argument("--images", type=int, default=8192, help="trained on in each timing")
+    parser.add_argument("--json", type=Path, help="where the figures go")
+    args = parser.parse_args()
+
+    copy = copy_ceiling()
+    products = {precision: product_ceiling(jnp.dtype(precision)) for precision in args.precisions}
+    print(f"{jax.devices()[0].device_kind}: copies {copy / 1e9:,.1f} GB/s", end="")
+    print("".join(f", {name} products {rate / 1e9:,.0f} GFLOP/s" for name, rate in products.items()))
+    rows = []
+    for network in args.networks:
+        for precision in args.precisions:
+            flops, moved = work_per_image(network, jnp.dtype(precision).itemsize)
+            for batch_size in args.batch_sizes:
+                seconds = step_seconds(network, batch_size, precision, max(1, args.images // batch_size))
+                arithmetic, memory = flops * batch_size / products[precision], moved * batch_size / copy
+                rows.append(
+                    {
+                        "network": network,
+                        "precision": precision,
+                        "batch_size": batch_size,
+                        "mflop_per_image": flops / 1e6,
+                        "kilobytes_per_image": moved / 1e3,
+                        "ms_per_step": 1e3 * seconds,
+                        "gflop_per_second": flops * batch_size / seconds / 1e9,
+                        "of_arithmetic": arithmetic / seconds,
+                        "of_memory": memory / seconds,
+                        "of_bound": max(arithmetic, memory) / seconds,
+                    }
+                )
+    columns = {"network": "", "precision": "", "batch_size": "", "mflop_per_image": ".2f", "kilobytes_per_image": ".0f"}
+    columns |= {"ms_per_step": ".2f", "gflop_per_second": ",.0f"}
+    print_table(rows, columns | {"of_arithmetic": ".0%", "of_memory": ".0%", "of_bound": ".0%"})
+    ceilings = {"copy_bytes_per_second": copy, "product_flops_per_second": products}
+    device = {"kind": jax.devices()[0].device_kind, "count": len(jax.devices())}
+    write_json(args.json, {"rows": rows, "ceilings": ceilings, "device": device, "machine": machine()})
+
+
+if __name__ == "__main__":
+    same_allocator()
+    main()
