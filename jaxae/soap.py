@@ -66,7 +66,7 @@ def scale_by_soap(
 
 
 def _merged(param: Array) -> Array:
-    """A kernel [h, w, in, out] as [h * w, in, out], since pixels are correlated along both axes, without axes of one."""
+    """A kernel [h, w, in, out] as [h * w, in, out], pixels being correlated along both axes, without axes of 1."""
     if param.ndim < 4:
         return param
     height, width, *channels = param.shape
