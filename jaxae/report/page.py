@@ -1,0 +1,232 @@
+"""The page of one run."""
+
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from jaxae.config import options
+from jaxae.noise import describe
+from jaxae.report import examples
+from jaxae.report.examples import Examples
+from jaxae.report.markup import document, element, picture, table
+from jaxae.report.plots import Series, line_plot
+from jaxae.report.run import Run, reproduce
+
+EXTREMES = 6  # worst and best test images, so many of each
+
+
+def page(run: Run) -> bytes:
+    """The page of `run`, HTML in UTF-8."""
+    levels = _levels(run)
+    title = run.summary.get("experiment", "run")
+    return document(
+        f"{run.name} – jaxae",
+        element("h1", run.name),
+        element("p", f"{title}: {_about(run)}", class_="about"),
+        _notice(run.summary),
+        _tiles(run.summary),
+        _slider(levels) if run.noise.kinds else _plain_examples(levels[0]),
+        _extremes(run),
+        _curves(run, levels),
+        _facts(run),
+    )
+
+
+def _about(run: Run) -> str:
+    data = run.summary["data"]
+    trained = f"{data['train_size']:,} training and " if "train_size" in data else ""
+    return (
+        f"{data['name']} ({trained}{len(run.images):,} test images), noise {run.summary['noise']}, "
+        f"{run.config.recipe} recipe, {run.summary['epochs']} epochs"
+    )
+
+
+def _notice(summary: dict[str, Any]) -> Element | None:
+    reason = summary["data"].get("reason")
+    if not reason:
+        return None
+    return element("p", f"Embedded images took the place of the experiment's own data set: {reason}", class_="notice")
+
+
+def _tiles(summary: dict[str, Any]) -> Element:
+    test = summary["test"]
+
+    def versus(name: str, text: str) -> str:
+        return f"noisy input {text}" if f"noisy_{name}" in test else "mean over the test images"
+
+    tiles = [
+        ("Test PSNR", f"{test['psnr']:.2f} dB", versus("psnr", f"{test.get('noisy_psnr', 0):.2f} dB")),
+        ("Test SSIM", f"{test['ssim']:.4f}", versus("ssim", f"{test.get('noisy_ssim', 0):.4f}")),
+        ("Test MSE", f"{test['mse']:.5f}", versus("mse", f"{test.get('noisy_mse', 0):.5f}")),
+    ]
+    if "throughput" in summary:
+        speed, device = summary["throughput"]["images_per_second"], summary["device"]
+        where = device["kind"] if device["count"] == 1 else f"{device['count']} × {device['kind']}"
+        tiles.append(("Training", f"{speed:,.0f}", f"images per second on {where}"))
+    tile = [
+        element("div", element("span", name), element("strong", value), element("small", note), class_="tile")
+        for name, value, note in tiles
+    ]
+    return element("div", tile, class_="tiles")
+
+
+def _levels(run: Run) -> list[Examples]:
+    """The first test images at each strength of noise; one level where there is no noise."""
+    multiples = examples.MULTIPLES if run.noise.kinds else (1.0,)
+    noises = [examples.stronger(run.noise, multiple) for multiple in multiples]
+    first = np.arange(min(examples.SAMPLE, len(run.images)))
+    return [examples.restore(run.model, run.params, run.images, first, noise) for noise in noises]
+
+
+def card(shown: Examples, position: int, parts: list[Element]) -> Element:
+    """A test image, and what belongs below it."""
+    number = shown.indices[position]
+    return element("li", picture(shown.clean[position], f"test image {number}"), parts)
+
+
+def after(shown: Examples, position: int) -> list[Element]:
+    """The noisy test image, if there is noise, and the restored one, each with its PSNR."""
+    number, parts = shown.indices[position], []
+    if shown.noise.kinds:
+        parts.append(picture(shown.noisy[position], f"test image {number} with {describe(shown.noise)}"))
+        parts.append(element("small", decibels(shown.noisy_psnr[position])))
+    parts.append(picture(shown.restored[position], f"test image {number} restored"))
+    return [*parts, element("small", decibels(shown.psnr[position]), class_="restored")]
+
+
+def decibels(psnr: float) -> str:
+    """A PSNR as the captions give it."""
+    return f"{psnr:.1f} dB" if np.isfinite(psnr) else "exact"
+
+
+def _slider(levels: list[Examples]) -> Element:
+    room, middle = examples.shown(levels[0].clean), len(levels) // 2
+
+    def at_every_level(position: int) -> list[Element]:
+        return [
+            element("div", after(shown, position), data_level=level, hidden=level != middle)
+            for level, shown in enumerate(levels)
+        ]
+
+    sample = len(levels[0].indices)
+    names = [
+        element(
+            "span",
+            f"{describe(shown.noise)}: mean PSNR of {sample} test images "
+            f"{_mean(shown.noisy_psnr):.1f} → {_mean(shown.psnr):.1f} dB",
+            data_level=level,
+            hidden=level != middle,
+        )
+        for level, shown in enumerate(levels)
+    ]
+    control = element(
+        "div",
+        element("label", "Strength of the noise", for_="strength"),
+        element("input", type="range", id="strength", min=0, max=len(levels) - 1, step=1, value=middle, hidden=True),
+        element("output", names, id="strength-name", for_="strength"),
+        class_="control",
+    )
+    listed = [card(levels[0], position, at_every_level(position)) for position in range(room)]
+    return element(
+        "section",
+        element("h2", "The first test images"),
+        element("p", "From top to bottom: clean, noisy, restored, with the PSNR below.", class_="note"),
+        control,
+        cards(listed),
+    )
+
+
+def _plain_examples(shown: Examples) -> Element:
+    listed = [card(shown, position, after(shown, position)) for position in range(examples.shown(shown.clean))]
+    return element(
+        "section",
+        element("h2", "The first test images"),
+        element("p", "Above the original, below what the network makes of it, with its PSNR.", class_="note"),
+        cards(listed),
+    )
+
+
+def cards(listed: list[Element]) -> Element:
+    """The cards of several test images."""
+    return element("ul", listed, class_="examples" if len(listed) > EXTREMES else "examples few")
+
+
+def _extremes(run: Run) -> Element:
+    order = np.argsort(run.psnr, kind="stable")
+    halves = []
+    for title, indices in (("Worst", order[:EXTREMES]), ("Best", order[::-1][:EXTREMES])):
+        shown = examples.restore(run.model, run.params, run.images, indices, run.noise)
+        listed = [card(shown, position, after(shown, position)) for position in range(len(indices))]
+        halves.append(element("div", element("h3", title), cards(listed)))
+    return element(
+        "section",
+        element("h2", "Worst and best test images"),
+        element(
+            "p", f"By PSNR after restoring, among {len(run.images):,}; noise {describe(run.noise)}.", class_="note"
+        ),
+        element("div", halves, class_="halves"),
+    )
+
+
+def _curves(run: Run, levels: list[Examples]) -> Element:
+    plots = []
+    if run.lines:
+        errors = [curve(run, "train_mse", "train", 0), curve(run, "mse", "test", 1)]
+        plots.append(line_plot("Mean squared error", errors, "epoch", log=True))
+        plots.append(line_plot("Test PSNR [dB]", [curve(run, "psnr", "test", 1)], "epoch"))
+    if len(levels) > 1:
+        strengths = [
+            Series("noisy", [(m, _mean(s.noisy_psnr)) for m, s in zip(examples.MULTIPLES, levels, strict=True)], 7),
+            Series("restored", [(m, _mean(s.psnr)) for m, s in zip(examples.MULTIPLES, levels, strict=True)], 1),
+        ]
+        plots.append(line_plot("PSNR [dB] over noise", strengths, "noise, as multiples of that in training"))
+    return element("section", element("h2", "Curves"), element("div", plots, class_="plots"))
+
+
+def curve(run: Run, name: str, label: str, colour: int) -> Series:
+    """A figure of each epoch."""
+    return Series(label, [(line["epoch"], line[name]) for line in run.lines if name in line], colour)
+
+
+def _mean(psnr: np.ndarray) -> float:
+    return float(np.minimum(psnr, 100.0).mean(dtype=np.float64))  # an exact image counts as 100 dB, as in `Scores`
+
+
+def _facts(run: Run) -> Element:
+    summary = run.summary
+    given = {option: str(value) for option, value in options(run.config).items() if value is not None}
+    settings = [[element("code", option), value] for option, value in given.items()]
+    facts = []
+    for group in ("data", "device", "versions"):
+        facts += [[f"{name}" if group == "versions" else f"{group}: {name.replace('_', ' ')}", f"{value}"]
+                  for name, value in summary.get(group, {}).items() if value is not None]  # fmt: skip
+    if "params_digest" in summary:
+        facts.append(["digest of the parameters", element("code", summary["params_digest"])])
+    return element(
+        "section",
+        element("h2", "How to reproduce it"),
+        element("p", "The same command, versions and device give the same parameters:", class_="note"),
+        command(reproduce(run.config)),
+        [element("p", "It was started with:", class_="note"), command(summary["command"])]
+        if "command" in summary
+        else None,
+        element(
+            "div",
+            facts_table(settings, "Configuration"),
+            facts_table(facts, "What it ran with"),
+            class_="halves",
+        ),
+    )
+
+
+def command(text: str) -> Element:
+    """A command, broken between words alone."""
+    return element("pre", element("code", [[element("span", word), " "] for word in text.split(" ")]))
+
+
+def facts_table(rows: list[list], caption: str) -> Element:
+    """Names and values."""
+    made = table(["name", "value"], rows, caption)
+    made.set("class", "scroll facts")
+    return made
