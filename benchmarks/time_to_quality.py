@@ -3,9 +3,10 @@
     python benchmarks/time_to_quality.py [--network mnist|cifar] [--data-dir DIR] [--json OUT]
 
 The PyTorch original trains first; what it ends with is the target. Then jaxae's own command trains the same network on
-the same data, with the plain recipe, with the fast one, and with the fast one told to take a single epoch, each first
-with an empty compilation cache and then again with the one that left. Programs run one after another; a line of output, one an epoch, is what the clock is read at, so a
-time includes imports, loading, compiling, and the tests after each epoch. The data set is prepared beforehand.
+the same data with the plain recipe, with the fast one, and with the fast one told to take a single epoch, each first
+with an empty compilation cache and then again with the one that left. Programs run one after another; a line of output,
+one an epoch, is what the clock is read at, so a time includes imports, loading, compiling, and the tests after each
+epoch. The data set is prepared beforehand.
 """
 
 import argparse
