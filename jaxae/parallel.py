@@ -5,6 +5,7 @@ drawn for the batch as a whole (JAX's threefry gives each device its part of the
 devices differs in the order of additions alone.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from jaxtyping import PyTree
 
 from jaxae.errors import UserError
@@ -49,10 +50,8 @@ class Devices(NamedTuple):
 def request_cpu_devices(count: int | None) -> None:
     """Have JAX show `count` CPU devices, unless the user's environment has said how many; before it starts."""
     if count is not None and jax.config.jax_num_cpu_devices < 0:
-        try:
+        with contextlib.suppress(RuntimeError):  # JAX has started: `find` says what there is
             jax.config.update("jax_num_cpu_devices", count)
-        except RuntimeError:  # JAX has started: `find` says what there is
-            pass
 
 
 def find(count: int | None = None, strategy: Strategy = "jit") -> Devices | None:
@@ -99,6 +98,34 @@ def make(function: Callable[..., PyTree], devices: Devices | None, *arguments) -
 def one_copy(tree: PyTree) -> PyTree:
     """Arrays that lie on every device, as they are on this process's first one."""
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
+def placement(devices: Devices | None, axis: int) -> Sharding:
+    """Of an array divided among `devices` along `axis`; without devices, on the default one."""
+    return devices.split(axis) if devices is not None else SingleDeviceSharding(jax.local_devices()[0])
+
+
+def uses_pmap(devices: Devices | None) -> bool:
+    """Whether each device has a program of its own."""
+    return devices is not None and devices.strategy == "pmap"
+
+
+def pmap(epoch: Callable[..., PyTree], devices: Devices) -> Callable[..., PyTree]:
+    """``epoch(member, state, images)`` of each device under `jax.pmap`, as a function of `numbers` and these three.
+
+    What each device sees of the three is all of them, so they may lie on every device already.
+    """
+
+    def on_a_device(_: Array, *arguments: PyTree) -> PyTree:
+        return epoch(*arguments)
+
+    chosen = list(devices.mesh.devices.flat)
+    return jax.pmap(on_a_device, AXIS, in_axes=(0, None, None, None), out_axes=None, donate_argnums=2, devices=chosen)
+
+
+def numbers(devices: Devices) -> np.ndarray:
+    """The argument that `jax.pmap` wants to divide."""
+    return np.arange(devices.count)
 
 
 def own_part(x: Array, devices: Devices | None) -> Array:

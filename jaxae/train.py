@@ -6,19 +6,22 @@ it is for and the epoch or step, so a run that is stopped and resumed draws the 
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array, lax
+from jax.stages import Lowered
 from jax.typing import ArrayLike
 from jaxtyping import Float, Float32, Int32, Key, PyTree, UInt8
 
 from jaxae import ops, parallel
+from jaxae.data.stream import Stream
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 
@@ -141,6 +144,56 @@ def train_epoch(
     return _epoch(task, member, state, images)
 
 
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
+def train_batches(
+    task: Task,
+    member: Member,
+    state: TrainState,
+    batches: UInt8[Array, "most batch h w c"],
+    count: Int32[ArrayLike, ""],
+) -> tuple[TrainState, Float[Array, " most"]]:
+    """The first `count` of some batches: the new state and the loss of each step."""
+
+    def step(number: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+        state, losses = carry
+        state, loss = noisy_step(task, member, state, batches[number])
+        return state, losses.at[number].set(loss)
+
+    return lax.fori_loop(0, count, step, (state, jnp.zeros(len(batches))))
+
+
+def lower(task: Task, member: Member, state: TrainState, images: UInt8[Array, "n h w c"] | Stream) -> Lowered:
+    """The program that `fit` runs: of an epoch, or of a chunk of a stream's batches."""
+    if isinstance(images, Stream):
+        shape = images.chunk_shape(steps_per_epoch(len(images), task.batch_size), task.batch_size)
+        batches = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=parallel.placement(task.devices, axis=1))
+        return train_batches.lower(task, member, state, batches, np.int32(0))
+    if parallel.uses_pmap(task.devices):
+        epoch = parallel.pmap(functools.partial(_epoch, task), task.devices)
+        return epoch.lower(parallel.numbers(task.devices), member, state, images)
+    return train_epoch.lower(task, member, state, images)
+
+
+def _stream_epoch(
+    program: Callable, task: Task, member: Member, state: TrainState, stream: Stream
+) -> tuple[TrainState, Float[np.ndarray, " steps"]]:
+    """What is left of the epoch that `state` is in; each chunk is read and put while the one before is computed."""
+    steps, losses = steps_per_epoch(len(stream), task.batch_size), []
+    epoch, first = divmod(int(state.step), steps)
+    order = np.asarray(_epoch_order(task, member, np.int32(epoch), len(stream)))[first:]
+    chunks = stream.chunks(order, steps, parallel.placement(task.devices, axis=1))
+    ahead = next(chunks)
+    while ahead is not None:
+        batches, count = ahead
+        state, of_chunk = program(member, state, batches, np.int32(count))
+        ahead = next(chunks, None)
+        losses.append(np.asarray(of_chunk)[:count])
+    return state, np.concatenate(losses)
+
+
+_epoch_order = jax.jit(epoch_order, static_argnums=(0, 3))
+
+
 class Epoch(NamedTuple):
     """What an epoch ends with."""
 
@@ -151,14 +204,21 @@ class Epoch(NamedTuple):
     compile_seconds: float  # 0 after the first
 
 
-def fit(task: Task, member: Member, state: TrainState, images: UInt8[Array, "n h w c"], epochs: int) -> Iterator[Epoch]:
+def fit(
+    task: Task, member: Member, state: TrainState, images: UInt8[Array, "n h w c"] | Stream, epochs: int
+) -> Iterator[Epoch]:
     """Train until `epochs` epochs are done, those in `state` included; yields after each.
 
-    A state given or yielded is consumed by the next epoch: copy what is to be kept.
+    Images on the device are trained on in one program an epoch, those of a stream chunk by chunk, from the very step
+    that `state` has come to. A state given or yielded is consumed by the next epoch: copy what is to be kept.
     """
     start = perf_counter()
-    lowered = train_epoch.lower(task, member, state, images)
-    program = lowered.compile(compiler_options=ops.compiler_options(task.model.way))
+    program = lower(task, member, state, images).compile(compiler_options=ops.compiler_options(task.model.way))
+    if isinstance(images, Stream):
+        program = functools.partial(_stream_epoch, program, task)
+        jax.block_until_ready(_epoch_order(task, member, np.int32(0), len(images)))
+    elif parallel.uses_pmap(task.devices):
+        program = functools.partial(program, parallel.numbers(task.devices))
     compile_seconds = perf_counter() - start
     for number in range(epochs_done(task, state, images) + 1, epochs + 1):
         start = perf_counter()
@@ -167,6 +227,6 @@ def fit(task: Task, member: Member, state: TrainState, images: UInt8[Array, "n h
         compile_seconds = 0.0
 
 
-def epochs_done(task: Task, state: TrainState, images: UInt8[Array, "n h w c"]) -> int:
+def epochs_done(task: Task, state: TrainState, images: UInt8[Array, "n h w c"] | Stream) -> int:
     """How many epochs led to `state`."""
     return int(state.step) // steps_per_epoch(len(images), task.batch_size)

@@ -1,0 +1,167 @@
+"""Several processes that train one network together, by JAX's own runtime: joining, agreeing, and failing clearly.
+
+Every process runs the same program on the same options. Process 0 alone writes files and speaks.
+"""
+
+import atexit
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import jax
+import numpy as np
+
+from jaxae.config import DistributedConfig
+from jaxae.errors import UserError
+
+LAST_SECONDS = 1.0  # process 0 leaves this much later, since JAX ends the others as soon as it is gone
+HEARTBEAT_SECONDS = 20  # how long a process may be silent before JAX takes it for dead
+
+
+def environment(variables: Mapping[str, str] = os.environ) -> str | None:
+    """The system that has started this process as one of several, by its variables; None where there is none.
+
+    A shell within an allocation of Slurm, a single pod or a TPU host of its own is no such process.
+    """
+
+    def several(name: str) -> bool:
+        return variables.get(name, "").isdecimal() and int(variables[name]) > 1
+
+    if several("SLURM_NTASKS") and {"SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NODELIST"} <= variables.keys():
+        return "Slurm"
+    if several("OMPI_COMM_WORLD_SIZE") or several("PMI_SIZE"):
+        return "MPI"
+    if {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= variables.keys():
+        return "Kubernetes"
+    if "," in variables.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in variables:
+        return "Cloud TPU"
+    return None
+
+
+@contextlib.contextmanager
+def joined(settings: DistributedConfig) -> Iterator[None]:
+    """Join the other processes, if there are any, for the block; before JAX has started.
+
+    Raises UserError where they do not come within ``settings.timeout`` seconds, and in the block where one is lost.
+    """
+    found = environment()
+    if not (settings.coordinator or settings.detect or found):
+        yield
+        return
+    _initialize(settings, found)
+    try:
+        yield
+    except BaseException as error:
+        # JAX would wait at the exit for the others, who may be waiting for this process.
+        number = getattr(error, "number", 2)
+        status = 128 + number if isinstance(error, KeyboardInterrupt) else 2 if isinstance(error, Exception) else 1
+        atexit.register(_leave, status, jax.process_index() == 0)
+        if isinstance(error, jax.errors.JaxRuntimeError) and _lost(error):
+            raise UserError(
+                "another process has ended, and this one cannot go on alone: see what it said, then start all of them "
+                "again with --resume"
+            ) from error
+        raise
+
+
+def _initialize(settings: DistributedConfig, found: str | None) -> None:
+    given = settings.coordinator is not None
+    at = settings.coordinator if given else f"the coordinator that {found or 'JAX'} names"
+    missing = f"not all processes came to {at} within {settings.timeout} s: start each of them, with the same address"
+    # Where JAX gives up it aborts the process, with pages of its own: we give up just before.
+    watch = threading.Timer(settings.timeout, _give_up, (missing,))
+    watch.daemon = True
+    watch.start()
+    try:
+        jax.distributed.initialize(
+            settings.coordinator,
+            settings.num_processes,
+            settings.process_id,
+            cluster_detection_method="deactivate" if given else "mpi4py" if _only_mpi4py(found) else None,
+            initialization_timeout=settings.timeout + 30,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
+    except (ValueError, RuntimeError, OSError) as error:
+        raise UserError(
+            f"JAX cannot join the other processes ({error}); give --distributed.coordinator HOST:PORT, "
+            "--distributed.num-processes and --distributed.process-id"
+        ) from error
+    finally:
+        watch.cancel()
+
+
+def _only_mpi4py(found: str | None) -> bool:
+    """Whether MPI is one that JAX knows through that package alone: not Open MPI before version 5."""
+    return found == "MPI" and "OMPI_MCA_orte_hnp_uri" not in os.environ
+
+
+def _give_up(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    os._exit(2)
+
+
+def _leave(status: int, first: bool) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if first:
+        time.sleep(LAST_SECONDS)
+    os._exit(status)
+
+
+def _lost(error: Exception) -> bool:
+    """Whether a collective operation failed since a process is gone."""
+    signs = ("Gloo", "NCCL", "closed by peer", "heartbeat", "unhealthy", "coordination", "Connection reset")
+    return jax.process_count() > 1 and any(sign in str(error) for sign in signs)
+
+
+def is_first() -> bool:
+    """Whether this is process 0, or the only one."""
+    return jax.process_index() == 0
+
+
+def from_first(value: float) -> float:
+    """`value` as process 0 has it."""
+    return float(_broadcast(np.float32(value)))
+
+
+def any_says(value: bool) -> bool:
+    """Whether `value` is true in any process."""
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(np.asarray(value)).any())
+
+
+def check_same(text: str) -> None:
+    """Wait for all processes, and raise UserError in those whose `text` is not that of process 0."""
+    here = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32)
+    if any_says(not np.array_equal(here, _broadcast(here))):
+        raise UserError("the processes were given different options: start all of them with the same")
+
+
+def first_then_all(function: Callable[[], None]) -> None:
+    """Call `function` in process 0; the others go on once it has returned, and raise UserError where it has failed."""
+    failure: BaseException | None = None
+    if is_first():
+        try:
+            function()
+        except Exception as error:
+            failure = error
+    failed = any_says(failure is not None)
+    if failure is not None:
+        raise failure
+    if failed:
+        raise UserError("process 0 cannot start the run: see what it said")
+
+
+def _broadcast(value: np.ndarray | np.generic) -> np.ndarray:
+    if jax.process_count() == 1:
+        return np.asarray(value)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.broadcast_one_to_all(np.asarray(value))
