@@ -26,7 +26,7 @@ def write(
     lines: list[dict[str, Any]],
     columns: int = 10,
 ) -> None:
-    """Write `images.png`, the first test images before and after, and `curves.png`."""
+    """Write `images.png`, the first test images before and after, and, where there are `lines`, `curves.png`."""
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
     images = jnp.asarray(images[:columns])
@@ -34,7 +34,8 @@ def write(
     noisy_row = {describe(noise): clipped(variables, noisy)} if noise.kinds else {}
     rows = {"original": clean} | noisy_row | {"restored": restore(variables, noisy)}
     save(image_rows(rows, clean), folder / "images.png")
-    save(curves(lines), folder / "curves.png")
+    if lines:
+        save(curves(lines), folder / "curves.png")
 
 
 def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"]):

@@ -48,7 +48,7 @@ def to_torch(params: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, np.ndar
     In PyTorch: ``model.load_state_dict({key: torch.from_numpy(value) for key, value in to_torch(params).items()})``.
     """
     state_dict = {}
-    for name, layer in params.items():
+    for name, layer in sorted(params.items(), key=lambda item: (item[0].startswith("decoder"), item[0])):
         part, number = name.split("_")
         kernel = np.asarray(layer["kernel"], np.float32)
         weight = kernel.transpose(3, 2, 0, 1) if part == "encoder" else kernel[::-1, ::-1].transpose(2, 3, 0, 1)
