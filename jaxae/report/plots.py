@@ -22,9 +22,9 @@ class Series(NamedTuple):
 def line_plot(title: str, series: list[Series], x_label: str, log: bool = False) -> Element:
     """A figure of `series` with title and legend; `log` takes a logarithmic scale for positive values."""
     series = [line._replace(points=[(x, y) for x, y in line.points if math.isfinite(y)]) for line in series]
-    xs = [x for line in series for x, _ in line.points]
-    ys = [y for line in series for _, y in line.points]
-    x_ticks = ticks(min(xs), max(xs), least_step=1 if all(float(x).is_integer() for x in xs) else 0)
+    xs = [float(x) for line in series for x, _ in line.points]
+    ys = [float(y) for line in series for _, y in line.points]
+    x_ticks = ticks(min(xs), max(xs), least_step=1.0 if all(x.is_integer() for x in xs) else 0.0)
     y_ticks = (log_ticks if log else ticks)(min(ys), max(ys))
     x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-9)
     scale = math.log if log else float
@@ -74,7 +74,7 @@ def _line(line: Series, places: list[tuple[float, float]]) -> Element:
     return element("g", element("path", d=path), dots, class_=f"series colour-{line.colour % COLOURS}")
 
 
-def ticks(low: float, high: float, count: int = 5, least_step: float = 0) -> list[float]:
+def ticks(low: float, high: float, count: int = 5, least_step: float = 0.0) -> list[float]:
     """About `count` round numbers, `least_step` or more apart, the first at most `low`, the last at least `high`."""
     span = high - low or abs(high) or 1.0
     step = 10 ** math.floor(math.log10(span / count))
