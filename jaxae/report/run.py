@@ -62,7 +62,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
 
 def reproduce(config: Config) -> str:
     """A command that trains as `config`, which is settled, says, whatever command or program it came from."""
-    experiment = {"mnist": "mnist_denoise", "cifar": "cifar10_denoise"}[config.model]
+    experiment = "cifar10_denoise" if config.model == "cifar" else "mnist_denoise"  # the options settle everything
     words = ["python", "-m", f"jaxae.experiments.{experiment}"]
     start = options(Config())
     for option, value in options(config).items():
