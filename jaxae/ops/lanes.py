@@ -4,7 +4,7 @@ Activations lie as ``[height, channels, width, batch]``, so every load is a whol
 XLA's own CPU convolutions are slow as gradients and slower inside a loop; none is left here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -198,14 +198,21 @@ relu.defvjp(_relu_forward, _relu_backward)
 
 def conv(x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0) -> Array:
     """PyTorch's `Conv2d`."""
-    return _conv(x, kernel, bias, stride, padding)
+    return _widened(_conv, x, kernel, bias, stride, padding)
 
 
 def conv_transpose(
     x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0, output_padding: int = 0
 ) -> Array:
     """PyTorch's `ConvTranspose2d`, with the kernel flipped in both spatial axes."""
-    return _conv_transpose(x, kernel, bias, stride, padding, output_padding)
+    return _widened(_conv_transpose, x, kernel, bias, stride, padding, output_padding)
+
+
+def _widened(layer: Callable[..., Array], x: Array, kernel: Array, bias: Array, *arguments: int) -> Array:
+    """`layer` in float32 where `x` is narrower, rounded at the end: XLA:CPU would round bfloat16 at every sum."""
+    dtype = x.dtype if x.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
+    y = layer(*(operand.astype(dtype) for operand in (x, kernel, bias)), *arguments)
+    return y.astype(x.dtype)
 
 
 # A barrier must stay one until fusion has run, and vectors be as wide as the machine has them (XLA stops at 256 bits).

@@ -103,6 +103,23 @@ def test_lanes_matches_xla_in_value_and_gradients(most_terms, transposed, sizes)
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
+@settings(max_examples=8, deadline=None)
+@given(sizes=SIZES)
+def test_bfloat16_gradients_are_float32_ones_rounded(transposed, sizes):
+    assume(makes_a_layer(sizes, transposed))
+    operands, arguments = make(sizes, transposed)
+    narrow = [jnp.asarray(a, jnp.bfloat16) for a in operands]
+    wide = [a.astype(jnp.float32) for a in narrow]
+    shape = jax.eval_shape(layer(lanes.OPS, transposed, arguments), *narrow).shape
+    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.bfloat16)
+    results = value_and_gradients(lanes.OPS, transposed, arguments, narrow, cotangent)
+    expected = value_and_gradients(xla.OPS, transposed, arguments, wide, cotangent.astype(jnp.float32))
+    for mine, theirs in zip(results, expected, strict=True):
+        assert mine.dtype == jnp.bfloat16
+        np.testing.assert_allclose(mine.astype(jnp.float32), theirs, rtol=2**-7, atol=1e-3)
+
+
 @pytest.mark.parametrize("way", ["xla", "lanes"])
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
 @settings(max_examples=10, deadline=None)
