@@ -63,19 +63,19 @@ def _figures(runs: list[Numbered]) -> Element:
         rows.append(
             [
                 _name(each),
-                run.summary["data"]["name"],
-                run.summary["noise"],
-                f"{test['noisy_psnr']:.2f}" if "noisy_psnr" in test else "–",
                 *(
                     element("strong", f"{text} ★", class_="best") if (number, name) in best else text
                     for name, text in figures.items()
                 ),
+                f"{test['noisy_psnr']:.2f}" if "noisy_psnr" in test else "–",
+                run.summary["data"]["name"],
+                run.summary["noise"],
                 str(run.summary["epochs"]),
                 f"{run.summary['throughput']['images_per_second']:,.0f}" if "throughput" in run.summary else "–",
             ]
         )
-    heading = ["run", "data", "noise", "noisy PSNR [dB]", "PSNR [dB]", "SSIM", "MSE", "epochs", "images/s"]
-    caption = "Means over the test images; ★ marks the best of the runs with the same data and noise"
+    heading = ["run", "PSNR [dB]", "SSIM", "MSE", "noisy PSNR", "data", "noise", "epochs", "images/s"]
+    caption = "★ is the best on the same data and noise"
     return element("section", element("h2", "Figures"), table(heading, rows, caption))
 
 
