@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 Image = Float[np.ndarray, "height width channels"]
+Restored = Float[np.ndarray, "height width *channels"]  # without the axis of a lone channel, if scikit-image so likes
 Images = Float32[np.ndarray, "n height width channels"]
 Parameters = dict[str, Any]
 
@@ -23,11 +24,11 @@ class Method(NamedTuple):
     `sigma` is the noise's standard deviation, of which parameters that are strengths are multiples.
     """
 
-    function: Callable[..., Image]
+    function: Callable[..., Restored]
     grid: dict[str, tuple]
 
 
-def median(image: Image, sigma: float, footprint: str) -> Image:
+def median(image: Image, sigma: float, footprint: str) -> Restored:
     """The median over a footprint, each channel for itself."""
     from scipy.ndimage import median_filter
     from skimage.morphology import disk
@@ -37,14 +38,14 @@ def median(image: Image, sigma: float, footprint: str) -> Image:
     return median_filter(image, footprint=shape[..., None], mode="mirror")
 
 
-def gaussian(image: Image, sigma: float, blur: float) -> Image:
+def gaussian(image: Image, sigma: float, blur: float) -> Restored:
     """A Gaussian blur of so many pixels."""
     from skimage.filters import gaussian
 
     return gaussian(image, blur, channel_axis=-1)
 
 
-def bilateral(image: Image, sigma: float, colour: float, spatial: float) -> Image:
+def bilateral(image: Image, sigma: float, colour: float, spatial: float) -> Restored:
     """The bilateral filter (Tomasi and Manduchi, 1998)."""
     from skimage.restoration import denoise_bilateral
 
@@ -55,14 +56,14 @@ def bilateral(image: Image, sigma: float, colour: float, spatial: float) -> Imag
     return filtered + low
 
 
-def total_variation(image: Image, sigma: float, weight: float) -> Image:
+def total_variation(image: Image, sigma: float, weight: float) -> Restored:
     """Total variation (Chambolle, 2004)."""
     from skimage.restoration import denoise_tv_chambolle
 
     return denoise_tv_chambolle(image, weight=weight * sigma, channel_axis=-1)
 
 
-def wavelet(image: Image, sigma: float, strength: float, wavelet: str, method: str) -> Image:
+def wavelet(image: Image, sigma: float, strength: float, wavelet: str, method: str) -> Restored:
     """Wavelet shrinkage (BayesShrink: Chang, Yu and Vetterli, 2000; VisuShrink: Donoho and Johnstone, 1994)."""
     from skimage.restoration import denoise_wavelet
 
@@ -72,11 +73,11 @@ def wavelet(image: Image, sigma: float, strength: float, wavelet: str, method: s
     axis = -1 if colour else None
     # of float64: for smaller types scikit-image loses digits at small strengths
     return denoise_wavelet(
-        picture.astype(np.float64), wavelet=wavelet, method=method, channel_axis=axis, rescale_sigma=False, **options
+        picture.astype(np.float64), wavelet=wavelet, method=method, channel_axis=axis, rescale_sigma=True, **options
     )
 
 
-def non_local_means(image: Image, sigma: float, h: float, patch: int, known: float) -> Image:
+def non_local_means(image: Image, sigma: float, h: float, patch: int, known: float) -> Restored:
     """Non-local means (Buades, Coll and Morel, 2005), within 6 pixels, in scikit-image's fast mode."""
     from skimage.restoration import denoise_nl_means
 
@@ -89,13 +90,14 @@ METHODS: dict[str, Method] = {
     "median": Method(median, {"footprint": ("disk 1", "square 1", "disk 2", "square 2", "disk 3", "square 3")}),
     "Gaussian": Method(gaussian, {"blur": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0)}),
     "bilateral": Method(
-        bilateral, {"colour": (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0), "spatial": (0.6, 0.8, 1.0, 1.3, 1.7, 2.5)}
+        bilateral,
+        {"colour": (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0), "spatial": (0.6, 0.8, 1.0, 1.3, 1.7, 2.5, 4.0)},
     ),
     "total variation": Method(total_variation, {"weight": (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0)}),
     "wavelet": Method(
         wavelet,
         {
-            "strength": (0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0),
+            "strength": (0.15, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.5),
             "wavelet": ("db1", "db2", "sym4"),
             "method": ("BayesShrink", "VisuShrink"),
         },
@@ -110,7 +112,7 @@ METHODS: dict[str, Method] = {
 def apply(method: Method, images: Images, sigma: float, parameters: Parameters) -> Images:
     """What the method makes of each of `images`, in [0, 1]."""
     restored = np.stack([method.function(image, sigma, **parameters) for image in images])
-    return np.clip(restored, 0, 1).astype(np.float32).reshape(images.shape)  # some drop the axis of a lone channel
+    return np.clip(restored, 0, 1).astype(np.float32).reshape(images.shape)
 
 
 def psnr(restored: Images, clean: Images) -> float:

@@ -14,7 +14,7 @@ from jaxae.errors import UserError
 from jaxae.runs import replacing
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF")  # those decoders, whatever a file is called
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # those decoders, whatever a file is called
 _SAVE = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
@@ -90,12 +90,12 @@ def read(path: Path) -> Picture:
     """The picture in the file `path`. Raises UserError, naming it, unless it is one whole picture of a known kind."""
     with _open(path) as image:
         try:
+            deep = ";16" in str(image.tile) and not image.mode.startswith("I")  # before anything is loaded
             metadata = {key: image.info[key] for key in ("icc_profile",) if image.info.get(key)}
             exif = image.getexif()
             upright = _UPRIGHT.get(exif.pop(_ORIENTATION, 1), lambda x: x)
             if len(exif):
                 metadata["exif"] = exif.tobytes()
-            deep = ";16" in str(image.tile) and not image.mode.startswith("I")
             image.load()
             pixels = _read_deep(path) if deep else _read_plain(image)
         except UserError as error:
@@ -126,7 +126,11 @@ def _broken(path: Path, error: Exception) -> UserError:
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        said = "the file is empty" if path.is_file() and not path.stat().st_size else f"not a {_names()} picture"
+        said = (
+            "the file is empty"
+            if path.is_file() and not path.stat().st_size
+            else f"not a {', '.join(_FORMATS)} picture"
+        )
     elif isinstance(error, Image.DecompressionBombError):
         said = f"more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:,.0f} megapixels, which may be a decompression bomb"
     elif isinstance(error, OSError) and error.strerror:
@@ -134,10 +138,6 @@ def _broken(path: Path, error: Exception) -> UserError:
     else:
         said = " ".join(str(error).replace(str(path), "it").split()) or type(error).__name__
     return UserError(f"{path}: {said}")
-
-
-def _names() -> str:
-    return ", ".join(name for name in _FORMATS if name != "MPO")
 
 
 def _read_plain(image) -> np.ndarray:
