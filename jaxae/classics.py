@@ -1,6 +1,6 @@
 """Classical denoising methods, and the choice of their strengths.
 
-All are pure functions of one image, float32 [height, width, channels], whose values may leave [0, 1].
+All are pure functions of one image, float32 [height, width] or [height, width, 3], whose values may leave [0, 1].
 """
 
 import itertools
@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 
-Image = Float[np.ndarray, "height width channels"]
-Restored = Float[np.ndarray, "height width *channels"]  # without the axis of a lone channel, if scikit-image so likes
+Image = Float[np.ndarray, "height width *channels"]
 Images = Float32[np.ndarray, "n height width channels"]
 Parameters = dict[str, Any]
 
@@ -24,65 +23,79 @@ class Method(NamedTuple):
     `sigma` is the noise's standard deviation, of which parameters that are strengths are multiples.
     """
 
-    function: Callable[..., Restored]
+    function: Callable[..., Image]
     grid: dict[str, tuple]
 
 
-def median(image: Image, sigma: float, footprint: str) -> Restored:
+def _channels(image: Image) -> int | None:
+    """The axis of the channels, as scikit-image wants it."""
+    return None if image.ndim == 2 else -1
+
+
+def median(image: Image, sigma: float, footprint: str) -> Image:
     """The median over a footprint, each channel for itself."""
     from scipy.ndimage import median_filter
     from skimage.morphology import disk
 
     radius = int(footprint[-1])
     shape = disk(radius) if footprint.startswith("disk") else np.ones((2 * radius + 1,) * 2, np.uint8)
-    return median_filter(image, footprint=shape[..., None], mode="mirror")
+    return median_filter(image, footprint=shape if image.ndim == 2 else shape[..., None], mode="mirror")
 
 
-def gaussian(image: Image, sigma: float, blur: float) -> Restored:
+def gaussian(image: Image, sigma: float, blur: float) -> Image:
     """A Gaussian blur of so many pixels."""
     from skimage.filters import gaussian
 
-    return gaussian(image, blur, channel_axis=-1)
+    return gaussian(image, blur, channel_axis=_channels(image))
 
 
-def bilateral(image: Image, sigma: float, colour: float, spatial: float) -> Restored:
+def bilateral(image: Image, sigma: float, colour: float, spatial: float) -> Image:
     """The bilateral filter (Tomasi and Manduchi, 1998)."""
     from skimage.restoration import denoise_bilateral
 
     low = image.min()  # scikit-image takes no negative values, and the filter commutes with adding a constant
     filtered = denoise_bilateral(
-        image - low, sigma_color=colour * sigma, sigma_spatial=spatial, mode="edge", channel_axis=-1
+        image - low, sigma_color=colour * sigma, sigma_spatial=spatial, mode="edge", channel_axis=_channels(image)
     )
     return filtered + low
 
 
-def total_variation(image: Image, sigma: float, weight: float) -> Restored:
+def total_variation(image: Image, sigma: float, weight: float) -> Image:
     """Total variation (Chambolle, 2004)."""
     from skimage.restoration import denoise_tv_chambolle
 
-    return denoise_tv_chambolle(image, weight=weight * sigma, channel_axis=-1)
+    return denoise_tv_chambolle(image, weight=weight * sigma, channel_axis=_channels(image))
 
 
-def wavelet(image: Image, sigma: float, strength: float, wavelet: str, method: str) -> Restored:
+def wavelet(image: Image, sigma: float, strength: float, wavelet: str, method: str) -> Image:
     """Wavelet shrinkage (BayesShrink: Chang, Yu and Vetterli, 2000; VisuShrink: Donoho and Johnstone, 1994)."""
     from skimage.restoration import denoise_wavelet
 
-    colour = image.shape[-1] == 3
-    options = {"sigma": [strength * sigma] * 3, "convert2ycbcr": True} if colour else {"sigma": strength * sigma}
-    picture = image if colour else image[..., 0]
-    axis = -1 if colour else None
-    # of float64: for smaller types scikit-image loses digits at small strengths
+    colour = image.ndim == 3
+    strengths = [strength * sigma] * 3 if colour else strength * sigma
     return denoise_wavelet(
-        picture.astype(np.float64), wavelet=wavelet, method=method, channel_axis=axis, rescale_sigma=True, **options
+        image,
+        strengths,
+        wavelet,
+        method=method,
+        convert2ycbcr=colour,
+        channel_axis=_channels(image),
+        rescale_sigma=True,
     )
 
 
-def non_local_means(image: Image, sigma: float, h: float, patch: int, known: float) -> Restored:
+def non_local_means(image: Image, sigma: float, h: float, patch: int, known: float) -> Image:
     """Non-local means (Buades, Coll and Morel, 2005), within 6 pixels, in scikit-image's fast mode."""
     from skimage.restoration import denoise_nl_means
 
     return denoise_nl_means(
-        image, patch_size=patch, patch_distance=6, h=h * sigma, sigma=known * sigma, fast_mode=True, channel_axis=-1
+        image,
+        patch_size=patch,
+        patch_distance=6,
+        h=h * sigma,
+        sigma=known * sigma,
+        fast_mode=True,
+        channel_axis=_channels(image),
     )
 
 
@@ -111,7 +124,8 @@ METHODS: dict[str, Method] = {
 
 def apply(method: Method, images: Images, sigma: float, parameters: Parameters) -> Images:
     """What the method makes of each of `images`, in [0, 1]."""
-    restored = np.stack([method.function(image, sigma, **parameters) for image in images])
+    pictures = images[..., 0] if images.shape[-1] == 1 else images
+    restored = np.stack([method.function(picture, sigma, **parameters) for picture in pictures])
     return np.clip(restored, 0, 1).astype(np.float32).reshape(images.shape)
 
 

@@ -25,7 +25,7 @@ BATCH_PIXELS = 150_000  # in a batch of tiles; on 2 CPU cores the fastest of tho
 REACH = {"cifar": 4}  # pixels to either side that a pixel of the output depends on: 1 for each of four 3×3 layers
 
 Picture = Float32[np.ndarray, "height width channels"]
-Planes = Float32[np.ndarray, "planes height width channels"]
+Planes = Float32[np.ndarray, "planes height width taken"]  # taken by the network: its channels
 
 
 class Tiling(NamedTuple):
