@@ -80,10 +80,7 @@ def run_network(run: TrainedRun, noisy: Images) -> tuple[Images, float]:
 def compare(run_dir: Path, arguments: Arguments) -> dict[str, Any]:
     """Compare one run; writes ``baselines.json`` and ``figures/baselines.png`` into its directory."""
     run = restore_run(run_dir, arguments.checkpoint)
-    settings, wanted = run.config.noise, arguments.noise
-    factor = wanted.factor if wanted.kind is not None or wanted.factor is not None else settings.factor
-    clip = settings.clip if wanted.clip is None else wanted.clip
-    corruption = noise.parse(wanted.kind or settings.kind, factor, clip)
+    corruption = arguments.noise.resolve(run.config.noise)
     name, data_dir = arguments.data.name or run.config.data.name, arguments.data.dir or run.config.data.dir
     splits = [data.load(name, split, data_dir, run.model.image_shape) for split in ("train", "test")]
     models.check_image_shape(run.config.model, splits[1].shape[1:])

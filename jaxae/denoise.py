@@ -95,13 +95,11 @@ def check_out(out: Path, places: dict[Path, Path], extra: list[Path], overwrite:
 
 def pick_noise(arguments: Arguments, run: TrainedRun) -> Noise | None:
     """The noise to add, if any; where not given, as in training."""
-    wanted, own = arguments.noise, run.config.noise
     if not arguments.add_noise:
-        if wanted != NoiseArguments():
+        if arguments.noise != NoiseArguments():
             raise UserError("--noise.* says which noise to add: give --add-noise too")
         return None
-    factor = wanted.factor if wanted.kind is not None or wanted.factor is not None else own.factor
-    chosen = noise.parse(wanted.kind or own.kind, factor, own.clip if wanted.clip is None else wanted.clip)
+    chosen = arguments.noise.resolve(run.config.noise)
     if not chosen.kinds:
         raise UserError("--add-noise: the run was trained without noise; name one with --noise.kind")
     return chosen

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxae import cli, data, models, noise, runs
+from jaxae.config import NoiseConfig
 from jaxae.digest import digest
 from jaxae.restore import restore_run
 from jaxae.scores import means_with_noisy, score
@@ -37,6 +38,11 @@ class NoiseArguments:
     clip: bool | None = None
     """Clip noisy images to [0, 1]."""
 
+    def resolve(self, own: NoiseConfig) -> noise.Noise:
+        """The noise that is meant, of a run trained with `own`: a kind without a factor has its own strength."""
+        factor = self.factor if self.kind is not None or self.factor is not None else own.factor
+        return noise.parse(self.kind or own.kind, factor, own.clip if self.clip is None else self.clip)
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -55,10 +61,7 @@ class Arguments:
 def evaluate(arguments: Arguments) -> dict[str, Any]:
     """The test figures, and what they were measured on."""
     run = restore_run(arguments.run_dir, arguments.checkpoint)
-    settings, wanted = run.config.noise, arguments.noise
-    factor = wanted.factor if wanted.kind is not None or wanted.factor is not None else settings.factor
-    clip = settings.clip if wanted.clip is None else wanted.clip
-    corruption = noise.parse(wanted.kind or settings.kind, factor, clip)
+    corruption = arguments.noise.resolve(run.config.noise)
 
     data_dir = arguments.data.dir or run.config.data.dir
     name = arguments.data.name or run.config.data.name

@@ -48,13 +48,15 @@ class Picture(NamedTuple):
 def find(inputs: tuple[Path, ...], out: Path) -> dict[Path, Path]:
     """The picture files that `inputs`, files and folders, stand for, and where in the folder `out` each one goes.
 
-    A file keeps its name, one in a folder its place below that folder; what lies in `out` itself is left alone. Raises
-    UserError for an input that is not there, a folder without pictures, and two pictures for one place.
+    A file keeps its name, one in a folder its place below that folder; an `out` below that folder is passed over.
+    Raises UserError for an input that is not there, a folder without pictures, and two pictures for one place.
     """
     found: dict[Path, Path] = {}
     for path in inputs:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if _is_picture(file) and not _is_within(file, out))
+            files = sorted(file for file in path.rglob("*") if _is_picture(file))
+            if not _is_within(path, out):
+                files = [file for file in files if not _is_within(file, out)]
             if not files:
                 raise UserError(f"{path} holds no picture ({', '.join(sorted(SUFFIXES))})")
             found |= {file: out / file.relative_to(path) for file in files}
