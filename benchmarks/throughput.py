@@ -8,7 +8,7 @@ the rounds' ratios. Each step draws a batch from uint8 images on the device, add
 step on the mean squared error. Before any timing all train on the same batches from the same weights, and their losses
 must agree. Compiling is timed apart.
 
---loader adds rows with PyTorch's usual loader in place of data on the device.
+--loader adds a row a side with the images on the host: jaxae's stream of batches, PyTorch's `DataLoader`.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def main() -> None:
         shared["weights"] = str(folder / f"{network}.npz")
         specs = [{**shared, "competitor": name, "data": "device"} for name in competitors]
         if args.loader:
-            specs.append({**shared, "competitor": "torch_loader", "data": "loader"})
+            specs += [{**shared, "competitor": name, "data": "loader"} for name in ("jaxae_stream", "torch_loader")]
         start = time.perf_counter()
         rows += (new := compare(specs, args.rounds))
         print(f"\n{network}, batch {batch_size}, {precision} ({time.perf_counter() - start:.0f} s)")
