@@ -2,16 +2,25 @@
 
 import argparse
 from pathlib import Path
+from typing import NoReturn
 
 from jaxae.cli import run_main
 from jaxae.data import available, default_data_dir, prepare
 from jaxae.data.official import BUILDERS
 from jaxae.data.places import EMBEDDED
+from jaxae.errors import UserError
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that complains in one line, like the other commands."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (--help lists the options)")
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m jaxae.data", description="Prepare data sets and list them.")
+    parser = _Parser(prog="python -m jaxae.data", description="Prepare data sets and list them.")
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("prepare", help="prepare a data set, by download or from official files in a folder")
     one.add_argument("name", help=", ".join([*BUILDERS, *EMBEDDED]))

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from jaxae.data import folder, official
 from jaxae.data.places import EMBEDDED, default_data_dir, find
 from jaxae.errors import UserError
+
+RETRIES = 5  # of a request; with TFDS's own 10 it takes 200 s to see that the network is lost
 
 
 def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = None) -> Path:
@@ -55,11 +58,16 @@ def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = Non
 def _build(name: str, data_dir: Path, from_dir: Path | None) -> Path:
     import requests
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import downloader
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
     from tensorflow_datasets.core.download.util import DownloadError
 
     print(f"preparing data set {name} in {data_dir} (once)", file=sys.stderr)
     builder = _builder_class(name)(data_dir=str(data_dir), file_format="array_record")
+    final = Path(builder.data_dir)
+    for unfinished in final.parent.glob(f"incomplete.*_{final.name}"):  # of a killed process: this one has the lock
+        shutil.rmtree(unfinished)
+    downloader.MAX_RETRIES = RETRIES
     config = tfds.download.DownloadConfig(manual_dir=from_dir, try_download_gcs=False)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
@@ -74,7 +82,7 @@ def _build(name: str, data_dir: Path, from_dir: Path | None) -> Path:
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # ArrayRecord's writer loses the number
-    return Path(builder.data_dir)
+    return final
 
 
 def _builder_class(name: str):

@@ -14,6 +14,7 @@ from typing import Literal
 
 from jaxae import cli, experiment, runs
 from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
+from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, mnist_denoise
 
 GRID: dict[str, list[tuple[str, str]]] = {
@@ -85,7 +86,13 @@ def run_one(name: str, kind: str, factor: str, arguments: Arguments) -> tuple[Pa
             resume=True,
         )
         experiment.run(EXPERIMENTS[name], config)
-    return run_dir, json.loads((run_dir / runs.SUMMARY).read_text())
+    path = run_dir / runs.SUMMARY
+    try:
+        summary = json.loads(path.read_bytes())
+        row(summary, "")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: delete it, and it is made again from the run's checkpoint") from error
+    return run_dir, summary
 
 
 def row(summary: dict, picture: str) -> str:
