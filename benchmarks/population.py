@@ -3,12 +3,13 @@
     python benchmarks/population.py [--network mnist|cifar] [--sizes 1 8 64] [--json OUT]
 
 Both start from the same seeds on the same images, and their losses must agree. "At once" is `fit_population`, what the
-sweep runs; "in turn" is `fit`'s own program, compiled once, called for one member after another. The two take turns
+sweep runs, on a CPU with a device a core; "in turn" is `fit`'s own program, compiled once, called for one member after another. The two take turns
 within each round; a figure is the median over rounds. Totals are compile seconds plus the seconds of ten epochs of
 60,000 images, from the measured rate.
 """
 
 import argparse
+import os
 import statistics
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import optax
 from common import machine, paired_ratio, print_table, same_allocator, write_json
 
-from jaxae import models, noise, ops, population, train
+from jaxae import models, noise, ops, parallel, population, train
 
 WHOLE_RUN = 10 * 60_000  # images that a member sees in a run of the plain recipe
 
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path, help="where the figures go")
     args = parser.parse_args()
+    parallel.request_cpu_devices(os.cpu_count())  # as the sweep does
     rows = []
     for size in args.sizes:
         rows.append(compare(args.network, size, args.batch_size, args.steps, args.rounds))
