@@ -3,9 +3,9 @@
     python benchmarks/population.py [--network mnist|cifar] [--sizes 1 8 64] [--json OUT]
 
 Both start from the same seeds on the same images, and their losses must agree. "At once" is `fit_population`, what the
-sweep runs, on a CPU with a device a core; "in turn" is `fit`'s own program, compiled once, called for one member after another. The two take turns
-within each round; a figure is the median over rounds. Totals are compile seconds plus the seconds of ten epochs of
-60,000 images, from the measured rate.
+sweep runs, on a CPU with a device a core; "in turn" is `fit`'s own program, compiled once, called for one member after
+another. The two take turns within each round; a figure is the median over rounds. Totals are compile seconds plus the
+seconds of ten epochs of 60,000 images, from the measured rate.
 """
 
 import argparse
