@@ -104,7 +104,7 @@ class CifarAutoencoder(Autoencoder):
     """32×32×3 through a 28×28×8 code; other sizes work too: at least 5."""
 
     image_shape = (32, 32, 3)
-    micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 16}
+    micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 16, "xla_in_parts": 128}
     least_size, size_step = 5, 1
 
     def encoder_layers(self):

@@ -9,22 +9,26 @@ layout between.
 import jax
 
 from jaxae.errors import UserError
-from jaxae.ops import lanes, micro, random, xla
+from jaxae.ops import lanes, micro, random, rows, xla
 from jaxae.ops.types import Ops
 
-__all__ = ["WAYS", "Ops", "compiler_options", "micro", "pick", "random", "resolve"]
+__all__ = ["WAYS", "Ops", "batched", "compiler_options", "micro", "pick", "random", "resolve"]
 
-WAYS: dict[str, Ops] = {"xla": xla.OPS, "lanes": lanes.OPS}
+# "xla_in_parts" differs from "xla" in the micro-batches that `jaxae.models` gives it: XLA's compiler for TPUs takes
+# minutes over a convolution of few channels on a large batch.
+WAYS: dict[str, Ops] = {"xla": xla.OPS, "lanes": lanes.OPS, "rows": rows.OPS, "xla_in_parts": xla.OPS}
+
+# What "auto" picks on a backend, by the figures in `benchmarks/README.md`; elsewhere "xla": no GPU is measured yet.
+AUTO = {"cpu": "lanes", "tpu": "xla_in_parts"}
 
 
-def resolve(name: str) -> str:
-    """The name of the way that `name` stands for; ``"auto"`` picks for the default backend.
+def resolve(name: str, backend: str | None = None) -> str:
+    """The name of the way that `name` stands for; ``"auto"`` picks for `backend`, by default JAX's own.
 
-    On a CPU that is "lanes", measured in `benchmarks/README.md`; elsewhere "xla", of which nothing is measured yet.
     Raises UserError for a name that is none of these.
     """
     if name == "auto":
-        return "lanes" if jax.default_backend() == "cpu" else "xla"
+        return AUTO.get(backend or jax.default_backend(), "xla")
     if name not in WAYS:
         raise UserError(f"no way of computing is called {name!r}; there are: auto, {', '.join(WAYS)}")
     return name
@@ -33,6 +37,14 @@ def resolve(name: str) -> str:
 def pick(name: str) -> Ops:
     """The way of computing called `name`, as `resolve` reads it."""
     return WAYS[resolve(name)]
+
+
+def batched(name: str) -> str:
+    """The way for networks that are one program, batched over their weights by `jax.vmap`, where `name` is for one.
+
+    What XLA's own convolutions become then are grouped convolutions; products stay products.
+    """
+    return "rows" if name == "auto" else resolve(name)
 
 
 def compiler_options(name: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxae.ops.lanes import relu
 from jaxae.ops.types import Ops
 
 DIMENSION_NUMBERS = ("NHWC", "HWIO", "NHWC")
@@ -39,4 +40,4 @@ def conv_transpose(
     return y + bias[None, None, None]
 
 
-OPS = Ops("NHWC", conv, conv_transpose)
+OPS = Ops("NHWC", conv, conv_transpose, relu)

@@ -1,0 +1,248 @@
+"""Compile training for TPUs on a machine without one, and rank the ways of computing. Nothing is executed.
+
+    python benchmarks/tpu_compile.py --json OUT.json
+
+Needs the `libtpu` package, whose compiler works without a device. Each program is compiled in a process of its own with
+a limit on its time: the training step for one chip by every way of computing; the steps of eight networks at once,
+batched over their weights; and in the way that "auto" picks the whole epoch, for one chip and for eight that share each
+batch. Seconds of processor time are what other work on the machine does not change.
+
+`cycles_a_step` adds up the compiler's own `estimated_cycles` over the program's instructions, loops times their trips:
+a ranking, not a measurement. It leaves out what the compiler gives no estimate for (sorts, gathers, collectives).
+`cycles_once` is what an epoch spends outside its steps. `gflop` and `gbytes` are the compiler's too, bodies of loops
+counted once.
+"""
+
+import argparse
+import datetime
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from math import nan
+from pathlib import Path
+
+from common import machine, print_table, write_json
+
+CHIP, SLICE = "v5e:1x1", "v5e:2x4"
+IMAGES = {"mnist": 60_000, "cifar": 50_000}
+MEMBERS = 8
+# What libtpu would ask of a TPU's host: it is to compile alone, and beside other processes.
+ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+}
+COLUMNS = {
+    "network": "",
+    "way": "",
+    "precision": "",
+    "batch_size": "",
+    "program": "",
+    "topology": "",
+    "result": "",
+    "compile_seconds": ".1f",
+    "compile_cpu_seconds": ".1f",
+    "argument_mib": ".1f",
+    "temporary_mib": ".1f",
+    "gflop": ".1f",
+    "gbytes": ".2f",
+    "cycles_a_step": ",.0f",
+    "cycles_an_image": ",.0f",
+    "cycles_once": ",.0f",
+    "grouped_convolutions": "",
+}
+
+
+def cycles(text: str) -> tuple[int, int]:
+    """Estimated cycles of a compiled program, by its text: of one trip of the loop over steps, and of all the rest.
+
+    That loop is named by its path; a program without it is a step as a whole.
+    """
+    computations, entry = computations_of(text)
+
+    def total(name: str) -> tuple[int, int]:
+        step = rest = 0
+        for line in computations[name]:
+            if loop := re.search(r" while\(.*condition=%?([\w.\-]+), body=%?([\w.\-]+)", line):
+                trips = re.findall(r"s32\[\]\S* constant\((\d+)\)", "\n".join(computations[loop[1]]))
+                inner, around = total(loop[2])
+                if 'op_name="jit(train_epoch)/while"' in line:
+                    step += inner + around
+                else:  # a bound that is no constant would leave the loop uncounted: then say so
+                    if len(trips) != 1:
+                        raise SystemExit(f"a loop of unknown length in the compiled program: {line.strip()[:200]}")
+                    step, rest = step + inner * int(trips[0]), rest + around * int(trips[0])
+            elif called := re.search(r" call\(.*to_apply=%?([\w.\-]+)", line):
+                inner, around = total(called[1])
+                step, rest = step + inner, rest + around
+            elif estimate := re.search(r'"estimated_cycles":"(\d+)"', line):
+                rest += int(estimate[1])
+        return step, rest
+
+    step, rest = total(entry)
+    return (step, rest) if step else (rest, 0)
+
+
+def computations_of(text: str) -> tuple[dict[str, list[str]], str]:
+    """The instructions of each computation, and the name of the first one to run."""
+    computations, name, entry = {}, "", ""
+    for line in text.splitlines():
+        if line.startswith(("%", "ENTRY ")) and line.endswith("{"):
+            name = line.removeprefix("ENTRY ").split()[0].lstrip("%")
+            computations[name] = []
+            entry = name if line.startswith("ENTRY") else entry
+        elif line.startswith(" ") and name:
+            computations[name].append(line)
+    return computations, entry
+
+
+def lower(spec: dict):
+    """The program that `spec` describes, ready to compile."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    import optax
+    from jax.experimental import topologies
+    from jax.sharding import Mesh, SingleDeviceSharding
+
+    from jaxae import models, noise, parallel, train
+
+    chips = topologies.get_topology_desc(platform="tpu", topology_name=spec["topology"]).devices
+    devices = parallel.Devices(Mesh(np.array(chips), (parallel.AXIS,))) if len(chips) > 1 else None
+    model = models.build(spec["network"], spec["way"], spec["precision"])
+    task = train.Task(model, optax.adam(1.0), noise.parse("gaussian", 0.5), spec["batch_size"], devices=devices)
+    same = SingleDeviceSharding(chips[0]) if devices is None else devices.same
+    split = same if devices is None else devices.split(0)
+
+    def like(tree, sharding):
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
+
+    member = like(jax.eval_shape(lambda: train.make_member(task, 0, 1e-3)), same)
+    state = like(jax.eval_shape(lambda member: train.init(task, member, model.image_shape), member), same)
+    if spec["program"] == "epoch":
+        images = jax.ShapeDtypeStruct((IMAGES[spec["network"]], *model.image_shape), jnp.uint8, sharding=same)
+        return train.train_epoch.lower(task, member, state, images)
+    batch = jax.ShapeDtypeStruct((spec["batch_size"], *model.image_shape), jnp.float32, sharding=split)
+    step = functools.partial(train.train_step, task)
+    if spec["program"] == "population":
+        step = jax.vmap(step)
+        member, state, batch = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((MEMBERS, *leaf.shape), leaf.dtype, sharding=same), (member, state, batch)
+        )
+    return jax.jit(step, donate_argnums=1).lower(member, state, batch, batch)
+
+
+def images_a_chip(spec: dict) -> float:
+    """That a step trains on."""
+    networks = MEMBERS if spec["program"] == "population" else 1
+    return spec["batch_size"] * networks / (8 if spec["topology"] == SLICE else 1)
+
+
+def compile_one(spec: dict) -> dict:
+    """The figures of the program that `spec` describes, in the process that is to compile it."""
+    lowered = lower(spec)
+    start, cpu = time.perf_counter(), time.process_time()
+    compiled = lowered.compile()
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    text = compiled.as_text()
+    step, once = cycles(text)
+    return {
+        "result": "compiled",
+        "compile_seconds": seconds,
+        "compile_cpu_seconds": cpu,
+        "argument_mib": memory.argument_size_in_bytes / 2**20,
+        "temporary_mib": memory.temp_size_in_bytes / 2**20,
+        "gflop": cost["flops"] / 1e9,
+        "gbytes": cost["bytes accessed"] / 1e9,
+        "cycles_a_step": step,
+        "cycles_an_image": step / images_a_chip(spec),
+        "cycles_once": once,
+        "grouped_convolutions": len(re.findall(r"(?:feature|batch)_group_count=(?!1\b)\d+", text)),
+    }
+
+
+def compile_apart(spec: dict, seconds: int) -> dict:
+    """`spec` with its figures, from a process of its own that may take `seconds` of processor time."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", json.dumps(spec)],
+        capture_output=True,
+        text=True,
+        env=os.environ | ENVIRONMENT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5)),
+    )
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        missing = dict.fromkeys(COLUMNS.keys() - spec.keys())
+        return spec | missing | {"result": f"did not finish in {seconds} s of processor time"}
+    if done.returncode:
+        raise SystemExit(f"{spec}: {done.stderr[-2000:]}")
+    return spec | json.loads(done.stdout.splitlines()[-1])
+
+
+def plan(args: argparse.Namespace) -> list[dict]:
+    """What to compile."""
+    from jaxae import models, ops
+
+    specs, auto = [], ops.resolve("auto", "tpu")
+    least, *larger = sorted(args.batch_sizes)
+    for network in args.networks:
+        specs.append((network, auto, "float32", least, "epoch", CHIP))
+        for batch_size in (least, *larger[:1]):
+            programs = {}  # ways that only their micro-batches set apart may be the same program
+            for way, functions in ops.WAYS.items():
+                part = ops.micro.size(batch_size, models.MODELS[network].micro_batches.get(way))
+                programs.setdefault((functions.conv, part), way)
+            specs += [(network, way, "float32", batch_size, "step", CHIP) for way in programs.values()]
+            if batch_size == least:
+                specs += [(network, way, "float32", least, "population", CHIP) for way in ("xla", "rows")]
+                specs += [(network, auto, "float32", args.slice_batch_size, part, SLICE) for part in ("step", "epoch")]
+                specs.append((network, auto, "bfloat16", least, "epoch", CHIP))
+        specs += [(network, auto, "float32", batch_size, "epoch", CHIP) for batch_size in larger]
+    fields = ("network", "way", "precision", "batch_size", "program", "topology")
+    return [dict(zip(fields, spec, strict=True)) for spec in specs]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=IMAGES, default=list(IMAGES))
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[128, 1024, 8192])
+    parser.add_argument("--slice-batch-size", type=int, default=1024, help="of all eight chips together")
+    parser.add_argument("--limit", type=int, default=150, help="seconds of processor time for one program")
+    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if importlib.util.find_spec("libtpu") is None:
+        raise SystemExit("the compiler for TPUs is not installed: pip install libtpu")
+    if args.one:
+        print(json.dumps(compile_one(args.one)))
+        return
+    rows, libtpu = [], {"libtpu": importlib.metadata.version("libtpu")}
+    for spec in plan(args):
+        rows.append(compile_apart(spec, args.limit))
+        print(json.dumps(rows[-1]), flush=True)
+        result = {
+            "target": "TPU v5e, compiled for and not run on",
+            "command": shlex.join(["python", "benchmarks/tpu_compile.py", *sys.argv[1:]]),
+            "date": datetime.date.today().isoformat(),
+            "rows": rows,
+            "machine": machine() | libtpu,
+        }
+        write_json(args.json, result)  # each time: a run that is stopped leaves what it has
+    table = [{name: row[name] if row[name] is not None else nan for name in COLUMNS} for row in rows]
+    print_table(table, COLUMNS)
+
+
+if __name__ == "__main__":
+    main()
