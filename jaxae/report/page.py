@@ -169,7 +169,7 @@ def _extremes(run: Run) -> Element:
     )
 
 
-def _curves(run: Run, levels: list[Examples]) -> Element:
+def _curves(run: Run, levels: list[Examples]) -> Element | None:
     plots = []
     if run.lines:
         errors = [curve(run, "train_mse", "train", 0), curve(run, "mse", "test", 1)]
@@ -181,6 +181,8 @@ def _curves(run: Run, levels: list[Examples]) -> Element:
             Series("restored", [(m, _mean(s.psnr)) for m, s in zip(examples.MULTIPLES, levels, strict=True)], 1),
         ]
         plots.append(line_plot("PSNR [dB] over noise", strengths, "noise, as multiples of that in training"))
+    if not plots:
+        return None
     return element("section", element("h2", "Curves"), element("div", plots, class_="plots"))
 
 
