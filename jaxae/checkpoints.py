@@ -31,6 +31,7 @@ class Checkpoints:
 
     def __init__(self, run_dir: Path, read_only: bool = False):
         """Open ``run_dir/checkpoints``, made where it is missing; `read_only` changes nothing there."""
+        _report_once()
         self.directory = (run_dir / "checkpoints").resolve()
         self._psnr: dict[int, float] = {}
         self._checkpointer = training.Checkpointer(
@@ -151,7 +152,6 @@ class Checkpoints:
 
     def _load(self, epoch: int, like: dict[str, Any]) -> dict[str, Any]:
         where = f"checkpoint {epoch} in {self.directory}"
-        _report_once()
         try:
             loaded = self._checkpointer.load_checkpointables(epoch, jax.tree.map(_abstract, like))
             recorded = self._recorded(epoch)
@@ -195,7 +195,11 @@ def _explained(what: str) -> Iterator[None]:
 
 
 def _fail(what: str, error: Exception) -> NoReturn:
-    reasons = {"No space left": "no space left on device", "Disk quota": "disk quota exceeded"}
+    reasons = {
+        "No space left": "no space left on device",
+        "Disk quota": "disk quota exceeded",
+        "File too large": "a limit on the size of files is reached",
+    }
     reason = next((reasons[sign] for sign in reasons if sign in str(error)), " ".join(str(error).split())[:200])
     raise UserError(
         f"cannot write {what}: {reason}; the last checkpoint before it is intact: make room there and add --resume"
@@ -204,8 +208,9 @@ def _fail(what: str, error: Exception) -> NoReturn:
 
 @functools.cache
 def _report_once() -> None:
-    """Keep to ourselves what asyncio and TensorStore's threads say, late and at length, of a read that has failed."""
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    """Keep to ourselves what Orbax, asyncio and TensorStore's threads say at length of an error, which is raised too."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     report = sys.unraisablehook
 
     def report_others(unraisable: Any) -> None:

@@ -74,7 +74,10 @@ def available(data_dir: Path | None = None) -> list[Entry]:
             continue
         name = parent.relative_to(data_dir).as_posix()
         directory = find(name, data_dir)
-        splits = json.loads(_info_file(directory).read_text())["splits"]
-        sizes = {split["name"]: sum(map(int, split.get("shardLengths", []))) for split in splits}
-        entries[name] = Entry(name, "prepared", sizes, directory)
+        try:
+            splits = json.loads(_info_file(directory).read_bytes())["splits"]
+            sizes = {str(split["name"]): sum(map(int, split.get("shardLengths", []))) for split in splits}
+            entries[name] = Entry(name, "prepared", sizes, directory)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            entries[name] = Entry(name, "damaged: delete it and prepare it again", {}, directory)
     return sorted(entries.values())
