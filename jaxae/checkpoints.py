@@ -208,7 +208,7 @@ def _fail(what: str, error: Exception) -> NoReturn:
 
 @functools.cache
 def _report_once() -> None:
-    """Keep to ourselves what Orbax, asyncio and TensorStore's threads say at length of an error, which is raised too."""
+    """Keep to ourselves what Orbax, asyncio and TensorStore's threads say at length of an error that is raised too."""
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     report = sys.unraisablehook
