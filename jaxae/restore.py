@@ -29,6 +29,8 @@ def restore_run(run_dir: Path, checkpoint: Choice = "latest") -> TrainedRun:
     holds no run, no checkpoint, or none that is intact.
     """
     config = runs.load_config(run_dir)
+    if config.model == "auto":
+        raise UserError(f"{run_dir / runs.CONFIG} is not the configuration of a run: its model is auto")
     model = models.build(config.model, config.train.ops, config.train.precision)
     images = jnp.zeros((1, *model.image_shape))
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images)["params"])

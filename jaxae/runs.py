@@ -122,7 +122,8 @@ def claim(config: Config) -> None:
     check_directory(config)
     if is_run(config.run_dir):
         old = load_config(config.run_dir)
-        if config.recipe == old.recipe == "plain":  # another recipe's learning rate depends on the number of epochs
+        # another recipe's learning rate depends on the number of epochs
+        if config.recipe == old.recipe == "plain" and None not in (old.train.epochs, config.train.epochs):
             epochs = max(old.train.epochs, config.train.epochs)
             old = dataclasses.replace(old, train=dataclasses.replace(old.train, epochs=epochs))
         changed = differences(old, config)
