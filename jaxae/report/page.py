@@ -205,21 +205,14 @@ def _facts(run: Run) -> Element:
                   for name, value in summary.get(group, {}).items() if value is not None]  # fmt: skip
     if "params_digest" in summary:
         facts.append(["digest of the parameters", element("code", summary["params_digest"])])
-    return element(
-        "section",
-        element("h2", "How to reproduce it"),
-        element("p", "The same command, versions and device give the same parameters:", class_="note"),
-        command(reproduce(run.config)),
-        [element("p", "It was started with:", class_="note"), command(summary["command"])]
-        if "command" in summary
-        else None,
-        element(
-            "div",
-            facts_table(settings, "Configuration"),
-            facts_table(facts, "What it ran with"),
-            class_="halves",
-        ),
-    )
+    commands: list[Element] = []
+    if run.lines:  # else it was not trained here
+        commands.append(element("p", "The same command, versions and device give the same parameters:", class_="note"))
+        commands.append(command(reproduce(run.config)))
+    if "command" in summary:
+        commands += [element("p", "It was made by:", class_="note"), command(summary["command"])]
+    tables = [facts_table(settings, "Configuration"), facts_table(facts, "What it ran with")]
+    return element("section", element("h2", "How to reproduce it"), commands, element("div", tables, class_="halves"))
 
 
 def command(text: str) -> Element:

@@ -21,9 +21,11 @@ class Series(NamedTuple):
 
 def line_plot(title: str, series: list[Series], x_label: str, log: bool = False) -> Element:
     """A figure of `series` with title and legend; `log` takes a logarithmic scale for positive values."""
-    series = [line._replace(points=[(x, y) for x, y in line.points if math.isfinite(y)]) for line in series]
-    xs = [float(x) for line in series for x, _ in line.points]
-    ys = [float(y) for line in series for _, y in line.points]
+    series = [
+        line._replace(points=[(float(x), float(y)) for x, y in line.points if math.isfinite(y)]) for line in series
+    ]
+    xs = [x for line in series for x, _ in line.points]
+    ys = [y for line in series for _, y in line.points]
     x_ticks = ticks(min(xs), max(xs), least_step=1.0 if all(x.is_integer() for x in xs) else 0.0)
     y_ticks = (log_ticks if log else ticks)(min(ys), max(ys))
     x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-9)
@@ -77,7 +79,7 @@ def _line(line: Series, places: list[tuple[float, float]]) -> Element:
 def ticks(low: float, high: float, count: int = 5, least_step: float = 0.0) -> list[float]:
     """About `count` round numbers, `least_step` or more apart, the first at most `low`, the last at least `high`."""
     span = high - low or abs(high) or 1.0
-    step = 10 ** math.floor(math.log10(span / count))
+    step = 10.0 ** math.floor(math.log10(span / count))
     step = max(least_step, step * next(factor for factor in (1, 2, 5, 10) if span / (factor * step) <= count))
     first = math.floor(low / step)
     last = max(math.ceil(high / step), first + 1)
