@@ -1,6 +1,7 @@
 """What a run is: frozen dataclasses, from which `tyro` makes the command line and JSON makes `config.json`."""
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -60,6 +61,9 @@ class LogConfig:
 
     tensorboard: bool = False
     """Write the figures of each epoch and test images for TensorBoard, into the run's tensorboard/."""
+
+
+_JOIN = ("coordinator", "num_processes", "process_id")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,17 @@ class Config:
         rate = self.train.learning_rate
         if rate is not None and not 0 < rate < float("inf"):
             raise UserError(f"--train.learning-rate {rate}: must be a positive number")
+        join = {f"--distributed.{n.replace('_', '-')}": getattr(self.distributed, n) for n in _JOIN}
+        missing = [option for option, value in join.items() if value is None]
+        if 0 < len(missing) < len(join):
+            raise UserError(f"{', '.join(missing)} must be given too: to join other processes takes {', '.join(join)}")
+        if not missing and self.distributed.process_id >= self.distributed.num_processes:
+            raise UserError(
+                f"--distributed.process-id {self.distributed.process_id}: must be below --distributed.num-processes "
+                f"{self.distributed.num_processes}"
+            )
+        if not missing and not re.fullmatch(r".+:\d+", self.distributed.coordinator):
+            raise UserError(f"--distributed.coordinator {self.distributed.coordinator}: must be HOST:PORT")
         if self.resume and self.run_dir is None:
             raise UserError("--resume needs --run-dir: the directory of the run to go on with")
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import NoReturn
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from jaxae.config import DistributedConfig
 from jaxae.errors import UserError
 
-LAST_SECONDS = 1.0  # process 0 leaves this much later, since JAX ends the others as soon as it is gone
+LAST_SECONDS = 1.0  # from a process's last line to its end: JAX aborts the others as soon as process 0 is gone
 HEARTBEAT_SECONDS = 20  # how long a process may be silent before JAX takes it for dead
 
 
@@ -46,7 +47,7 @@ def environment(variables: Mapping[str, str] = os.environ) -> str | None:
 def joined(settings: DistributedConfig) -> Iterator[None]:
     """Join the other processes, if there are any, for the block; before JAX has started.
 
-    Raises UserError where they do not come within ``settings.timeout`` seconds, and in the block where one is lost.
+    Where they do not come within ``settings.timeout`` seconds, the process ends with one line.
     """
     found = environment()
     if not (settings.coordinator or settings.detect or found):
@@ -54,24 +55,37 @@ def joined(settings: DistributedConfig) -> Iterator[None]:
         return
     _initialize(settings, found)
     try:
-        yield
+        with contextlib.ExitStack() as stack:
+            if not is_first():
+                silence = stack.enter_context(open(os.devnull, "w"))
+                stack.enter_context(contextlib.redirect_stdout(silence))
+            yield
     except BaseException as error:
-        # JAX would wait at the exit for the others, who may be waiting for this process.
         number = getattr(error, "number", 2)
         status = 128 + number if isinstance(error, KeyboardInterrupt) else 2 if isinstance(error, Exception) else 1
-        atexit.register(_leave, status, jax.process_index() == 0)
-        if isinstance(error, jax.errors.JaxRuntimeError) and _lost(error):
-            raise UserError(
-                "another process has ended, and this one cannot go on alone: see what it said, then start all of them "
-                "again with --resume"
-            ) from error
+        atexit.register(_leave, status)
         raise
+
+
+@contextlib.contextmanager
+def leaving_if_alone() -> Iterator[None]:
+    """End this process with one line where another is lost in the block: nothing, not even a save, could end well."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        signs = ("Gloo", "NCCL", "closed by peer", "heartbeat", "unhealthy", "coordination", "Connection reset")
+        if jax.process_count() == 1 or not any(sign in str(error) for sign in signs):
+            raise
+        _give_up("another process has ended, and this one cannot go on alone: start all of them again with --resume")
 
 
 def _initialize(settings: DistributedConfig, found: str | None) -> None:
     given = settings.coordinator is not None
     at = settings.coordinator if given else f"the coordinator that {found or 'JAX'} names"
     missing = f"not all processes came to {at} within {settings.timeout} s: start each of them, with the same address"
+    if given:
+        os.environ.setdefault("no_grpc_proxy", settings.coordinator.rpartition(":")[0])  # a proxy is for the web
+        jax.config.update("jax_check_proxy_envs", False)  # which JAX would warn of
     # Where JAX gives up it aborts the process, with pages of its own: we give up just before.
     watch = threading.Timer(settings.timeout, _give_up, (missing,))
     watch.daemon = True
@@ -101,21 +115,15 @@ def _only_mpi4py(found: str | None) -> bool:
 
 def _give_up(message: str) -> None:
     print(f"error: {message}", file=sys.stderr, flush=True)
-    os._exit(2)
+    _leave(2)
 
 
-def _leave(status: int, first: bool) -> None:
+def _leave(status: int) -> NoReturn:
+    """End the process without JAX's farewell to the others, who may be waiting for this one."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if first:
-        time.sleep(LAST_SECONDS)
+    time.sleep(LAST_SECONDS)
     os._exit(status)
-
-
-def _lost(error: Exception) -> bool:
-    """Whether a collective operation failed since a process is gone."""
-    signs = ("Gloo", "NCCL", "closed by peer", "heartbeat", "unhealthy", "coordination", "Connection reset")
-    return jax.process_count() > 1 and any(sign in str(error) for sign in signs)
 
 
 def is_first() -> bool:
@@ -125,7 +133,7 @@ def is_first() -> bool:
 
 def from_first(value: float) -> float:
     """`value` as process 0 has it."""
-    return float(_broadcast(np.float32(value)))
+    return value if jax.process_count() == 1 else float(_broadcast(np.float32(value)))
 
 
 def any_says(value: bool) -> bool:

@@ -1,16 +1,18 @@
 """One training run from start to end: training, checkpoints, figures, summary."""
 
+import contextlib
 import math
 import shlex
 import sys
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
-from jaxae import cli, figures, noise, report, runs, stopping, tensorboard
+from jaxae import cli, distributed, figures, noise, parallel, report, runs, stopping, tensorboard
 from jaxae.checkpoints import Checkpoints
 from jaxae.config import Config, options
+from jaxae.data.stream import Stream
 from jaxae.digest import digest
 from jaxae.errors import UserError
 from jaxae.plan import OPEN, Experiment, Plan, make_plan
@@ -25,13 +27,24 @@ def main(experiment: Experiment, description: str) -> None:
 
 
 def run(experiment: Experiment, config: Config) -> dict[str, Any]:
-    """Train as `config` says, write the run's directory, and return its summary."""
+    """Train as `config` says, write the run's directory, and return its summary; in process 0, where there are more."""
     cli.enable_compilation_cache()
-    plan = make_plan(experiment, config)
-    run_dir = plan.config.run_dir
-    stopping.advise(f"go on with: {resume_command(experiment, plan.config)}")
-    with runs.locked(run_dir):
-        runs.claim(plan.config)
+    config.check()
+    parallel.request_cpu_devices(config.devices)
+    with distributed.joined(config.distributed), contextlib.ExitStack() as claimed:
+        if jax.process_count() > 1 and config.run_dir is None:
+            raise UserError("several processes need --run-dir: one directory that all of them see")
+        plan = make_plan(experiment, config, parallel.find(config.devices, config.parallel))
+        run_dir = plan.config.run_dir
+        stopping.advise(f"go on with: {resume_command(experiment, plan.config)}")
+        same = options(plan.config) | {"--data.dir": None, "--data.placement": share(plan), "--run-dir": str(run_dir)}
+        distributed.check_same(str(same))
+
+        def claim() -> None:
+            claimed.enter_context(runs.locked(run_dir))
+            runs.claim(plan.config)
+
+        distributed.first_then_all(claim)
         return carry_out(experiment, plan)
 
 
@@ -52,13 +65,16 @@ def carry_out(experiment: Experiment, plan: Plan) -> dict[str, Any]:
         Checkpoints(run_dir) as checkpoints,
         Progress(plan.config.train.epochs) as progress,
         stopping.gently(checkpoints.wait),
+        distributed.leaving_if_alone(),
     ):
         about = f"{len(plan.train_images):,} training and {len(plan.test_images):,} test images"
         progress.say(f"data: {plan.config.data.name}, {about}")
         if plan.data_reason:
             progress.say(f"      (embedded images, in place of {experiment.data}: {plan.data_reason})")
-        progress.say(f"run: {run_dir} on {runs.device()['kind']}, noise: {noise.describe(plan.task.noise)}")
+        progress.say(f"run: {run_dir} on {whereabouts(plan)}, noise: {noise.describe(plan.task.noise)}")
         state = train(plan, checkpoints, progress)
+    if not distributed.is_first():
+        return {}
     summary = summarize(plan, state, experiment.name)
     test = summary["test"]
     before = f" (noisy input {test['noisy_psnr']:.2f})" if "noisy_psnr" in test else ""
@@ -69,12 +85,35 @@ def carry_out(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     return summary
 
 
+def share(plan: Plan) -> dict[str, Any]:
+    """How many devices and processes train, and how they get their part of a batch."""
+    devices = plan.task.devices
+    return {
+        "devices": 1 if devices is None else devices.count,
+        "processes": jax.process_count(),
+        "parallel": plan.config.parallel,
+        "placement": "stream" if isinstance(plan.train_images, Stream) else "device",
+    }
+
+
+def whereabouts(plan: Plan) -> str:
+    """The devices in words."""
+    how = share(plan)
+    words = runs.device()["kind"]
+    if how["devices"] > 1 or how["parallel"] == "pmap":
+        of = f" of {how['processes']} processes" if how["processes"] > 1 else ""
+        words = f"{how['devices']} × {words}{of} ({how['parallel']})"
+    return words + (", images streamed" if how["placement"] == "stream" else "")
+
+
 def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainState:
     """Train from the latest checkpoint, or from fresh weights where there is none, to the last epoch."""
     config, task, run_dir = plan.config, plan.task, plan.config.run_dir
-    member = make_member(task, config.seed, config.train.learning_rate)
-    images = jnp.asarray(plan.train_images)
+    member, images = make_member(task, config.seed, config.train.learning_rate), plan.train_images
     state = init(task, member, images.shape[1:])
+    member, state = parallel.put((member, state), task.devices)
+    if not isinstance(images, Stream):
+        images = parallel.put(images, task.devices)
     state = checkpoints.restore_latest(state)
     done = epochs_done(task, state, images)
     lines = [line for line in runs.read_metrics(run_dir) if line["epoch"] <= done]
@@ -82,12 +121,14 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
         progress.say(f"going on after epoch {done}")
     for line in lines[-1:]:
         progress.epoch(line)
-    if config.log.tensorboard:
+    writes = distributed.is_first()
+    if config.log.tensorboard and writes:
         tensorboard.record(run_dir, lines)  # drops what a stopped run has logged of the epoch it did not finish
     trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size
     for epoch in fit(task, member, state, images, config.train.epochs):
         state = epoch.state
-        test = score(task.model.apply, {"params": state.params}, plan.test_images, task.noise).means()
+        params = parallel.one_copy(state.params)
+        test = score(task.model.apply, {"params": params}, plan.test_images, task.noise).means()
         for what, value in (("training loss", epoch.loss), ("test error", test["mse"])):
             if not math.isfinite(value):
                 raise UserError(
@@ -96,22 +137,25 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
                 )
         speed = {"images_per_second": trained / epoch.seconds, "compile_seconds": epoch.compile_seconds}
         lines.append({"epoch": epoch.number, "train_mse": epoch.loss} | test | speed)
-        runs.write_metrics(run_dir, lines)  # before the checkpoint: a line too many is dropped when resuming
-        if config.log.tensorboard:
-            picture = tensorboard.picture(task.model, state.params, plan.test_images, task.noise)
+        if writes:
+            runs.write_metrics(run_dir, lines)  # before the checkpoint: a line too many is dropped when resuming
+        if config.log.tensorboard and writes:
+            picture = tensorboard.picture(task.model, params, plan.test_images, task.noise)
             tensorboard.record(run_dir, lines, picture)
-        checkpoints.save(epoch.number, state, test["psnr"])
+        checkpoints.save(epoch.number, state, distributed.from_first(test["psnr"]))  # all keep the same ones
         progress.epoch(lines[-1])
-        if stopping.asked():
+        if distributed.any_says(stopping.asked()):
             break
     checkpoints.wait()
-    return state
+    return parallel.one_copy(state)
 
 
 def summarize(plan: Plan, state: TrainState, experiment: str) -> dict[str, Any]:
     """Write the figures and the summary of a run that has ended in `state`; returns the summary."""
     config, task, run_dir = plan.config, plan.task, plan.config.run_dir
     variables, lines = {"params": state.params}, runs.read_metrics(run_dir)
+    if not lines or lines[-1]["epoch"] != config.train.epochs:  # a person has changed the file
+        raise UserError(f"{run_dir / runs.METRICS} lacks the last epoch: put the line back, or train one epoch more")
     scores = score(task.model.apply, variables, plan.test_images, task.noise)
     summary = {
         "experiment": experiment,
@@ -125,9 +169,10 @@ def summarize(plan: Plan, state: TrainState, experiment: str) -> dict[str, Any]:
             "test_size": len(plan.test_images),
         },
         "noise": noise.describe(task.noise),
-        "epochs": len(lines),
+        "epochs": lines[-1]["epoch"],
         "throughput": throughput(lines),
         "device": runs.device(),
+        "share": share(plan),
         "versions": runs.versions(),
         "params_digest": digest(state.params),
         "command": shlex.join(["python", "-m", f"jaxae.experiments.{experiment}", *sys.argv[1:]]),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
@@ -57,8 +58,10 @@ def request_cpu_devices(count: int | None) -> None:
 def find(count: int | None = None, strategy: Strategy = "jit") -> Devices | None:
     """`count` devices of each process, by default all; None where that is one device and a plain `jit` serves.
 
-    Raises UserError where there are fewer.
+    Raises UserError where there are fewer, and for pmap in several processes.
     """
+    if strategy == "pmap" and jax.process_count() > 1:
+        raise UserError("--parallel pmap trains in one process alone: use --parallel jit")
     chosen = []
     for process in range(jax.process_count()):
         there = [device for device in jax.devices() if device.process_index == process]
@@ -82,17 +85,18 @@ def check_batch_size(batch_size: int, devices: Devices | None) -> None:
         )
 
 
-def put(array: np.ndarray, devices: Devices | None) -> Array:
-    """`array`, which every process has, on every device."""
+def put(tree: PyTree, devices: Devices | None) -> PyTree:
+    """Arrays that every process has, on every device."""
     if devices is None:
-        return jax.device_put(array)
-    return jax.make_array_from_callback(array.shape, devices.same, lambda index: array[index])
+        return jax.tree.map(jnp.asarray, tree)
 
+    def everywhere(leaf: np.ndarray | Array) -> Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(everywhere(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        array = np.asarray(leaf)
+        return jax.make_array_from_callback(array.shape, devices.same, lambda index: array[index])
 
-def make(function: Callable[..., PyTree], devices: Devices | None, *arguments) -> PyTree:
-    """``function(*arguments)``, jitted, its arrays on every device; `arguments` are static."""
-    sharding = None if devices is None else devices.same
-    return jax.jit(function, static_argnums=range(len(arguments)), out_shardings=sharding)(*arguments)
+    return jax.tree.map(everywhere, tree)
 
 
 def one_copy(tree: PyTree) -> PyTree:

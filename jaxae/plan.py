@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxae import data, models, noise, ops, recipes, runs, tensorboard
+from jaxae import data, models, noise, ops, parallel, recipes, runs, tensorboard
 from jaxae.config import Config
+from jaxae.data.records import Records
+from jaxae.data.stream import Stream, fits_device, fits_host
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.train import Task, steps_per_epoch
@@ -45,13 +47,16 @@ class Plan(NamedTuple):
 
     config: Config
     task: Task
-    train_images: UInt8[np.ndarray, "n h w c"]
+    train_images: UInt8[np.ndarray, "n h w c"] | Stream  # for the device, or to stay on the host
     test_images: UInt8[np.ndarray, "m h w c"]
     data_reason: str | None  # why the data set is not the experiment's own
 
 
-def make_plan(experiment: Experiment, config: Config) -> Plan:
-    """Settle what `config` leaves open. Raises UserError for what no run can do, naming the input and the remedy."""
+def make_plan(experiment: Experiment, config: Config, devices: parallel.Devices | None = None) -> Plan:
+    """Settle what `config` leaves open, for `devices` that share each batch.
+
+    Raises UserError for what no run can do, naming the input and the remedy.
+    """
     config.check()
     if config.log.tensorboard:
         tensorboard.require()
@@ -62,11 +67,28 @@ def make_plan(experiment: Experiment, config: Config) -> Plan:
     ops.pick(config.train.ops)
     config, reason = resolve_data(config, experiment)
     shape = models.MODELS[experiment.model if config.model == "auto" else config.model].image_shape
-    train_images = _load(config.data.name, "train", config.data.dir, shape)[: config.data.limit]
+    train_images = load_train_images(config, shape)
     test_images = _load(config.data.name, "test", config.data.dir, shape)
     config = resolve_recipe(resolve_model(config, train_images.shape[1:]))
-    task = make_task(config, corruption, len(train_images))
+    parallel.check_batch_size(config.train.batch_size, devices)
+    task = make_task(config, corruption, len(train_images))._replace(devices=devices)
     return Plan(config, task, train_images, test_images, reason)
+
+
+def load_train_images(config: Config, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "n h w c"] | Stream:
+    """The training images, where `config` wants them; `shape` is that of a folder's images."""
+    wanted, placement = config.data, config.data.placement
+    name = (wanted.name, "train", wanted.dir)
+    size = data.count_bytes(*name, shape)
+    if config.parallel == "pmap" and placement != "device" and (placement == "stream" or not fits_device(size)):
+        raise UserError(
+            "--parallel pmap trains on images on the device: use --parallel jit, or --data.placement device"
+        )
+    if placement == "device" or (placement == "auto" and fits_device(size)):
+        return _load(*name, shape)[: wanted.limit]
+    if wanted.name.startswith("folder:") or fits_host(size):
+        return Stream(_load(*name, shape)[: wanted.limit])
+    return Stream(Records(data.ensure(wanted.name, wanted.dir), "train", wanted.limit))
 
 
 @functools.lru_cache(maxsize=2)  # the members of a sweep share their images
@@ -103,6 +125,8 @@ def make_task(config: Config, corruption: Noise, images: int) -> Task:
             f"take gaussian, uniform, speckle or poisson without --noise.clip"
         )
     steps = settings.epochs * steps_per_epoch(images, settings.batch_size)
+    if steps >= 2**31:  # the step is an int32
+        raise UserError(f"--train.epochs {settings.epochs}: makes {steps:,} steps, and a run has fewer than 2**31")
     return Task(
         models.build(config.model, settings.ops, settings.precision),
         recipes.make_optimizer(config.recipe, steps),

@@ -42,6 +42,13 @@ def load_labels(
     return reader.read_labels(ensure(name, data_dir), split)
 
 
+def count_bytes(name: str, split: str, data_dir: Path | None = None, shape: tuple[int, int, int] = (32, 32, 3)) -> int:
+    """About what `load` would take in memory. Arguments and errors as for `load`."""
+    if name.startswith(folder.PREFIX):
+        return load(name, split, data_dir, shape).nbytes
+    return reader.count_bytes(ensure(name, data_dir), split)
+
+
 def resolve(name: str, data_dir: Path | None = None, *, fallback: str = "digits", wanted: str = "mnist") -> Resolved:
     """What `name` stands for, prepared and ready to load.
 

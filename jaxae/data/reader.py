@@ -30,6 +30,14 @@ def read_labels(directory: Path, split: str) -> Int[np.ndarray, " n"] | None:
     return labels if labels.size else None
 
 
+def count_bytes(directory: Path, split: str) -> int:
+    """About what the images of `split` take in memory."""
+    from jaxae.data.records import Records
+
+    cache = directory / "jaxae_cache" / f"{split}.npz"
+    return cache.stat().st_size if cache.exists() else Records(directory, split).nbytes
+
+
 def _read(directory: Path, split: str, what: str) -> np.ndarray:
     cache = directory / "jaxae_cache" / f"{split}.npz"
     key = _fingerprint(directory)
@@ -67,15 +75,28 @@ def _write_atomically(path: Path, **arrays: np.ndarray) -> None:
             unfinished.unlink(missing_ok=True)
 
 
+def open_builder(directory: Path):
+    """The TFDS builder of the prepared data set in `directory`. UserError where its description cannot be read."""
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(str(directory))
+        _ = builder.info.full_name, builder.info.features, builder.info.supervised_keys, builder.info.splits
+    except Exception as error:  # whatever TFDS, protobuf and JSON make of broken bytes
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"the data set in {directory} is damaged ({type(error).__name__}: {reason}); delete it and prepare it again"
+        ) from error
+    return builder
+
+
 def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(str(directory))
+    builder = open_builder(directory)
     name = builder.info.full_name
-    if split not in builder.info.splits:
-        there = ", ".join(sorted(builder.info.splits)) or "none"
-        raise UserError(f"data set {name} has no split {split!r}; its splits: {there}")
-    image_key, label_key = _image_and_label(builder.info.features, builder.info.supervised_keys, name)
+    check_split(builder.info, split)
+    image_key, label_key = image_and_label(builder.info.features, builder.info.supervised_keys, name)
     # Only these two are decoded, whatever else an example holds.
     wanted = [image_key, label_key] if label_key else [image_key]
     features = tfds.features.FeaturesDict({key: builder.info.features[key] for key in wanted})
@@ -87,10 +108,7 @@ def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
         if done == 0:
             images = np.zeros((count, *image.shape), np.uint8)
         if image.shape != images.shape[1:]:
-            raise UserError(
-                f"the images of {name} vary in size ({images.shape[1:]} and {image.shape}), and a network needs one: "
-                "export them as files and use folder:PATH, which crops and resizes"
-            )
+            raise sizes_vary(name, images.shape[1:], image.shape)
         images[done] = image
         if label_key:
             labels[done] = example[label_key]
@@ -102,7 +120,7 @@ def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
     return {"images": images, "labels": labels}
 
 
-def _image_and_label(features, supervised_keys, name: str) -> tuple[str, str | None]:
+def image_and_label(features, supervised_keys, name: str) -> tuple[str, str | None]:
     """The keys of the image and of its class label, `image` and `label` or the supervised pair where there are many."""
     import tensorflow_datasets as tfds
 
@@ -126,17 +144,41 @@ def _image_and_label(features, supervised_keys, name: str) -> tuple[str, str | N
     return image, pick(labels, ("label", *supervised[1:]))
 
 
-def _examples(builder, split: str, features) -> Iterator[dict]:
-    """Decoded examples in TFDS's order."""
+def check_split(info, split: str) -> None:
+    """Raise UserError unless the data set has `split`."""
+    if split not in info.splits:
+        there = ", ".join(sorted(info.splits)) or "none"
+        raise UserError(f"data set {info.full_name} has no split {split!r}; its splits: {there}")
+
+
+def sizes_vary(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> UserError:
+    """The error for images of shapes `one` and `other` in a data set."""
+    return UserError(
+        f"the images of {name} vary in size ({one} and {other}), and a network needs one: "
+        "export them as files and use folder:PATH, which crops and resizes"
+    )
+
+
+@contextlib.contextmanager
+def damage_explained(builder) -> Iterator[None]:
+    """Turn whatever the readers of TFDS, ArrayRecord, protobuf and OpenCV make of broken bytes into a UserError."""
     try:
-        for record in _records(builder, split):
-            yield features.deserialize_example_np(record)
-    except Exception as error:  # whatever the readers of TFDS, ArrayRecord, protobuf and OpenCV make of broken bytes
+        yield
+    except UserError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"data set {builder.info.full_name} in {builder.data_dir} is damaged ({reason}); "
             "delete it and prepare it again"
         ) from error
+
+
+def _examples(builder, split: str, features) -> Iterator[dict]:
+    """Decoded examples in TFDS's order."""
+    with damage_explained(builder):
+        for record in _records(builder, split):
+            yield features.deserialize_example_np(record)
 
 
 def _records(builder, split: str) -> Iterator[bytes]:

@@ -4,7 +4,9 @@ The order is the one in which the device itself would take them, so a run on a s
 """
 
 import dataclasses
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -65,3 +67,27 @@ class Stream:
                 return images
 
             yield jax.make_array_from_callback(shape, sharding, read), len(part)
+
+
+def fits_device(size: int) -> bool:
+    """Whether `size` bytes of images take at most half of what each device can hold beside everything else.
+
+    A CPU's devices share the host's free memory, of which the images on the host take their part too.
+    """
+    devices = jax.local_devices()
+    memory = (devices[0].memory_stats() or {}).get("bytes_limit")
+    return 2 * size <= (memory if memory is not None else host_memory() // (1 + len(devices)))
+
+
+def fits_host(size: int) -> bool:
+    """Whether `size` bytes take at most half of the host's free memory."""
+    return 2 * size <= host_memory()
+
+
+def host_memory() -> int:
+    """Bytes that are free on the host; where only Linux says that, all that it has."""
+    lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
