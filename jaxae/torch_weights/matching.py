@@ -49,7 +49,7 @@ def originals_names(state_dict: Mapping[str, np.ndarray], model: str, ordered: b
         _take(places, path, fits[path], model)
     open_paths = [path for path in fits if len(fits[path]) > 1]
     for path in _in_order(open_paths, ordered):
-        _take(places, path, [name for name in fits[path] if name not in places], model)
+        _take(places, path, fits[path], model)
     missing = [name for name in wanted if name not in places]
     if missing:
         raise UserError(_not_of(model, f"{missing[0]} with {wanted[missing[0]]} is missing", given))
@@ -89,10 +89,9 @@ def _fits(path: str, layer: Layer, name: str, wanted: Layer) -> bool:
 def _take(places: dict[str, str], path: str, names: list[str], model: str) -> None:
     free = [name for name in names if name not in places]
     if not free:
-        taken = [repr(places[name]) for name in names if name in places]
-        others = f"; so do {', '.join(taken)}" if taken else ""
+        others = " and ".join(repr(places[name]) for name in names)
         raise UserError(
-            f"layer {path!r} fits a layer of the {model} network{others}: there is one too many, leave it out"
+            f"layer {path!r} is one too many: {others} took its place in the {model} network; leave one out"
         )
     places[free[0]] = path
 

@@ -1,0 +1,75 @@
+"""The Colab notebook, run from end to end with CPU devices in the accelerator's place."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+PATH = Path(__file__).parent.parent / "experiments" / "colab_tpu.ipynb"
+SMALL = {
+    "ACCELERATOR": '"cpu"',
+    "EPOCHS": "1",
+    "LIMIT": "512",
+    "SEEDS": '"0..1"',
+    "FACTORS": "[0.5]",
+    "BATCH_SIZES": "[128]",
+}
+
+
+def notebook(**settings: str) -> nbformat.NotebookNode:
+    """The notebook with other settings in its first cell of code."""
+    read = nbformat.read(PATH, as_version=4)
+    first = next(cell for cell in read.cells if cell.cell_type == "code")
+    for name, value in settings.items():
+        first.source, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", first.source, flags=re.MULTILINE)
+        assert count == 1, name
+    return read
+
+
+def execute(read: nbformat.NotebookNode, folder: Path) -> str:
+    """Run it in `folder` and return all that it printed."""
+    NotebookClient(read, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    return "".join(output.get("text", "") for cell in read.cells if cell.cell_type == "code" for output in cell.outputs)
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """The environment that a notebook's kernel gets: 8 fake devices, and the strictness of the tests left out."""
+    for name in ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(PATH.parents[1]))
+
+
+def test_its_outputs_are_cleared():
+    read = nbformat.read(PATH, as_version=4)
+    nbformat.validate(read)
+    for cell in read.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+@pytest.mark.slow
+def test_it_runs_from_end_to_end(kernel, prepared_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared_data))
+    read = notebook(**SMALL)
+    printed = execute(read, tmp_path)
+    assert "8 device(s): cpu" in printed
+    assert "epoch 1/1" in printed
+    assert "gaussian 0.5, rate 0.001" in printed
+    assert re.search(r"batch +128: +[\d,]+ images/s", printed)
+    pictures = [
+        output for cell in read.cells for output in cell.get("outputs", ()) if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) == 2
+
+
+@pytest.mark.slow
+def test_without_the_accelerator_it_stops_before_it_trains(kernel, tmp_path):
+    with pytest.raises(CellExecutionError, match="ended with status"):
+        execute(notebook(**SMALL | {"ACCELERATOR": '"cuda"'}), tmp_path)
+    assert not (tmp_path / "runs").exists()
