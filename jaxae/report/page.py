@@ -95,7 +95,7 @@ def after(shown: Examples, position: int) -> list[Element]:
     return [*parts, element("small", decibels(shown.psnr[position]), class_="restored")]
 
 
-def decibels(psnr: float) -> str:
+def decibels(psnr: float | np.floating) -> str:
     """A PSNR as the captions give it."""
     return f"{psnr:.1f} dB" if np.isfinite(psnr) else "exact"
 
