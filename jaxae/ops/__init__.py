@@ -12,7 +12,7 @@ from jaxae.errors import UserError
 from jaxae.ops import lanes, micro, random, rows, xla
 from jaxae.ops.types import Ops
 
-__all__ = ["WAYS", "Ops", "batched", "compiler_options", "micro", "pick", "random", "resolve"]
+__all__ = ["WAYS", "Ops", "compiler_options", "micro", "pick", "random", "resolve"]
 
 # "xla_in_parts" differs from "xla" in the micro-batches that `jaxae.models` gives it: XLA's compiler for TPUs takes
 # minutes over a convolution of few channels on a large batch.
@@ -37,14 +37,6 @@ def resolve(name: str, backend: str | None = None) -> str:
 def pick(name: str) -> Ops:
     """The way of computing called `name`, as `resolve` reads it."""
     return WAYS[resolve(name)]
-
-
-def batched(name: str) -> str:
-    """The way for networks that are one program, batched over their weights by `jax.vmap`, where `name` is for one.
-
-    What XLA's own convolutions become then are grouped convolutions; products stay products.
-    """
-    return "rows" if name == "auto" else resolve(name)
 
 
 def compiler_options(name: str) -> dict[str, str]:

@@ -68,7 +68,6 @@ def test_batched_over_weights_a_step_holds_products_and_no_convolution(network):
     assert "dot_general" in hlo
 
 
-def test_auto_depends_on_the_backend_and_on_batching():
+def test_auto_depends_on_the_backend():
     assert {backend: ops.resolve("auto", backend) for backend in ("cpu", "gpu")} == {"cpu": "lanes", "gpu": "xla"}
     assert models.CifarAutoencoder.micro_batches[ops.resolve("auto", "tpu")] == 128
-    assert (ops.batched("auto"), ops.batched("xla")) == ("rows", "xla")
