@@ -36,6 +36,7 @@ def population_epoch(
     task: Task, members: Member, states: TrainState, images: UInt8[Array, "n h w c"]
 ) -> tuple[TrainState, Float[Array, "members steps"]]:
     """One epoch of each member, as `train_epoch` would train it alone."""
+    task = task._replace(model=task.model.clone(way=ops.resolve(task.model.way, batched=True)))
 
     def one(member_and_state: tuple[Member, TrainState], images: Array) -> tuple[TrainState, Array]:
         return train_epoch(task, *member_and_state, images)

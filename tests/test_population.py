@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxae import models, noise, population, train
+from jaxae import models, noise, ops, population, train
 
 SHAPE = (12, 12, 3)
 
@@ -39,9 +39,11 @@ def test_each_member_ends_as_it_would_alone(form, monkeypatch):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), ours, lone.state.params)
 
 
+@pytest.mark.parametrize("way", ["lanes", "rows"])
 @pytest.mark.parametrize("name", models.MODELS)
-def test_batched_over_weights_nothing_becomes_a_grouped_convolution(name):
-    model = models.build(name, "lanes")
+def test_batched_over_weights_nothing_becomes_a_grouped_convolution(name, way):
+    assert way in (ops.resolve("auto", backend, batched=True) for backend in ("cpu", "gpu"))
+    model = models.build(name, way)
     images = jnp.zeros((2, *model.image_shape))
     params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
     many = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((3, *leaf.shape), leaf.dtype), params)

@@ -38,5 +38,6 @@ def test_every_module_and_file_it_names_exists():
 def test_every_option_it_names_exists():
     helps = command("jaxae.experiments.mnist_denoise", "--help").out + command("jaxae.experiments.sweep", "--help").out
     helps += command("jaxae.evaluate", "--help").out + command("jaxae.data", "prepare", "--help").out
+    helps += command("jaxae.denoise", "--help").out
     for option in set(re.findall(r"(?<=\s)--[a-z][\w.-]+", README)):
         assert option in helps, option

@@ -21,14 +21,19 @@ WAYS: dict[str, Ops] = {"xla": xla.OPS, "lanes": lanes.OPS, "rows": rows.OPS, "x
 # What "auto" picks on a backend, by the figures in `benchmarks/README.md`; elsewhere "xla": no GPU is measured yet.
 AUTO = {"cpu": "lanes", "tpu": "xla_in_parts"}
 
+# The same for many networks at once, under `jax.vmap` over their weights. A convolution becomes a grouped one, which
+# TPUs' compiler turns into something fast, but GPUs' does not; products stay products. (Not measured on a GPU.)
+AUTO_BATCHED = AUTO | {"gpu": "rows"}
 
-def resolve(name: str, backend: str | None = None) -> str:
+
+def resolve(name: str, backend: str | None = None, batched: bool = False) -> str:
     """The name of the way that `name` stands for; ``"auto"`` picks for `backend`, by default JAX's own.
 
+    batched: whether the network is batched over its weights.
     Raises UserError for a name that is none of these.
     """
     if name == "auto":
-        return AUTO.get(backend or jax.default_backend(), "xla")
+        return (AUTO_BATCHED if batched else AUTO).get(backend or jax.default_backend(), "xla")
     if name not in WAYS:
         raise UserError(f"no way of computing is called {name!r}; there are: auto, {', '.join(WAYS)}")
     return name
