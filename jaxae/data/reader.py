@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import os
 import zipfile
 from collections.abc import Iterator
@@ -34,8 +35,12 @@ def count_bytes(directory: Path, split: str) -> int:
     """About what the images of `split` take in memory."""
     from jaxae.data.records import Records
 
-    cache = directory / "jaxae_cache" / f"{split}.npz"
-    return cache.stat().st_size if cache.exists() else Records(directory, split).nbytes
+    info = open_builder(directory).info
+    check_split(info, split)
+    shape = info.features[image_and_label(info.features, info.supervised_keys, info.full_name)[0]].shape
+    if None in shape:  # known from an image alone
+        return Records(directory, split).nbytes
+    return info.splits[split].num_examples * math.prod(shape)
 
 
 def _read(directory: Path, split: str, what: str) -> np.ndarray:

@@ -16,6 +16,8 @@ class Records:
     """
 
     def __init__(self, directory: Path, split: str, limit: int | None = None):
+        import tensorflow_datasets as tfds
+
         self._builder = reader.open_builder(directory)
         info = self._builder.info
         reader.check_split(info, split)
