@@ -1,8 +1,10 @@
 """Pictures of a run, as PNG in its `figures/`: rows of images, and the curves of training."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -29,13 +31,20 @@ def write(
     """Write `images.png`, the first test images before and after, and, where there are `lines`, `curves.png`."""
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
-    images = jnp.asarray(images[:columns])
-    clean, noisy = corrupt(noise, images, jnp.arange(len(images), dtype=jnp.uint32))
-    noisy_row = {describe(noise): clipped(variables, noisy)} if noise.kinds else {}
-    rows = {"original": clean} | noisy_row | {"restored": restore(variables, noisy)}
+    clean, noisy, restored = _before_and_after(restore, noise, variables, images[:columns])
+    noisy_row = {describe(noise): noisy} if noise.kinds else {}
+    rows = {"original": clean} | noisy_row | {"restored": restored}
     save(image_rows(rows, clean), folder / "images.png")
     if lines:
         save(curves(lines), folder / "curves.png")
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _before_and_after(
+    restore: Restore, noise: Noise, variables: PyTree, images: UInt8[Array, "n h w c"]
+) -> tuple[Float[Array, "n h w c"], Float[Array, "n h w c"], Float[Array, "n h w c"]]:
+    clean, noisy = corrupt(noise, images, jnp.arange(len(images), dtype=jnp.uint32))
+    return clean, clipped(variables, noisy), restore(variables, noisy)
 
 
 def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"]):
