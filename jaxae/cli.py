@@ -48,7 +48,7 @@ def _first_section(box: str) -> str:
     """What a box that tyro draws says first: the text above its first rule, and the option that it suggests."""
     lines = [line.strip(" │") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
     rules = [number for number, line in enumerate(lines) if line and not line.strip("─-")]
-    if "╭" not in box and rules[:1] == [1]:  # the title, which stands on a line of its own where the output has no such characters
+    if "╭" not in box and rules[:1] == [1]:  # without such characters the title stands on a line of its own
         lines, rules = lines[2:], [number - 2 for number in rules[1:]]
     said = " ".join(lines[: rules[0]] if rules else lines)
     if "Perhaps you meant:" in lines:
