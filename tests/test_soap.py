@@ -32,18 +32,9 @@ def rotation(key, size):
     return jnp.linalg.qr(jax.random.normal(key, (size, size)))[0]
 
 
-def test_on_one_number_it_is_adam():
-    gradients = jax.random.normal(jax.random.key(0), (25, 1, 1))
-    adam = optax.scale_by_adam(0.9, 0.95)
-    update = jax.jit(adam.update)
-    state = adam.init(gradients[0])
-    for gradient in gradients:
-        expected, state = update(gradient, state)
-    np.testing.assert_allclose(last_update(gradients), expected, rtol=1e-5)
-
-
-def test_a_vector_is_left_to_adam():
-    gradients = jax.random.normal(jax.random.key(0), (25, 4))
+@pytest.mark.parametrize("shape", [(1, 1), (4,)], ids=["one number", "a vector"])
+def test_where_nothing_can_be_turned_it_is_adam(shape):
+    gradients = jax.random.normal(jax.random.key(0), (25, *shape))
     adam = optax.scale_by_adam(0.9, 0.95)
     update = jax.jit(adam.update)
     state = adam.init(gradients[0])

@@ -85,39 +85,36 @@ def value_and_gradients(way, transposed, arguments, operands, cotangent):
     return both(*operands)
 
 
+def check_against_xla(way, transposed, sizes, dtype="float32", rtol=1e-4, atol=1e-4):
+    """Value and gradients of a layer in `dtype` are those that XLA's convolution gives in float32."""
+    assume(makes_a_layer(sizes, transposed))
+    operands, arguments = make(sizes, transposed)
+    own = [jnp.asarray(a, jnp.dtype(dtype)) for a in operands]
+    wide = [a.astype(jnp.float32) for a in own]
+    shape = jax.eval_shape(layer(xla.OPS, transposed, arguments), *wide).shape
+    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.dtype(dtype))
+    results = value_and_gradients(way, transposed, arguments, own, cotangent)
+    expected = value_and_gradients(xla.OPS, transposed, arguments, wide, cotangent.astype(jnp.float32))
+    for mine, theirs in zip(results, expected, strict=True):
+        assert mine.dtype == jnp.dtype(dtype)
+        np.testing.assert_allclose(mine.astype(jnp.float32), theirs, rtol=rtol, atol=atol)
+
+
 @pytest.mark.parametrize("most_terms", [0, 10**6], ids=["products", "sums"])
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
 @settings(max_examples=12, deadline=None)
 @given(sizes=SIZES)
 def test_lanes_matches_xla_in_value_and_gradients(most_terms, transposed, sizes):
-    assume(makes_a_layer(sizes, transposed))
-    operands, arguments = make(sizes, transposed)
-    operands = [jnp.asarray(a, jnp.float32) for a in operands]
-    shape = jax.eval_shape(layer(xla.OPS, transposed, arguments), *operands).shape
-    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lanes, "MOST_TERMS", most_terms)
-        results = value_and_gradients(lanes.OPS, transposed, arguments, operands, cotangent)
-    expected = value_and_gradients(xla.OPS, transposed, arguments, operands, cotangent)
-    for mine, theirs in zip(results, expected, strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+        check_against_xla(lanes.OPS, transposed, sizes)
 
 
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
 @settings(max_examples=8, deadline=None)
 @given(sizes=SIZES)
 def test_bfloat16_gradients_are_float32_ones_rounded(transposed, sizes):
-    assume(makes_a_layer(sizes, transposed))
-    operands, arguments = make(sizes, transposed)
-    narrow = [jnp.asarray(a, jnp.bfloat16) for a in operands]
-    wide = [a.astype(jnp.float32) for a in narrow]
-    shape = jax.eval_shape(layer(lanes.OPS, transposed, arguments), *narrow).shape
-    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.bfloat16)
-    results = value_and_gradients(lanes.OPS, transposed, arguments, narrow, cotangent)
-    expected = value_and_gradients(xla.OPS, transposed, arguments, wide, cotangent.astype(jnp.float32))
-    for mine, theirs in zip(results, expected, strict=True):
-        assert mine.dtype == jnp.bfloat16
-        np.testing.assert_allclose(mine.astype(jnp.float32), theirs, rtol=2**-7, atol=1e-3)
+    check_against_xla(lanes.OPS, transposed, sizes, dtype="bfloat16", rtol=2**-7, atol=1e-3)
 
 
 @pytest.mark.parametrize("way", ["xla", "lanes"])
