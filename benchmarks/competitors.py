@@ -85,7 +85,7 @@ class Jaxae:
 
     def compile(self) -> None:
         self.state = self.start()
-        self.programs[4] = self.program(4)
+        self.programs[2] = self.program(2)
 
     def burst(self, steps: int) -> float:
         import jax
@@ -110,8 +110,8 @@ class JaxaeStream(Jaxae):
         return train.fit(self.task, self.member, self.start(), images, epochs=10**6)
 
     def compile(self) -> None:
-        self.programs[4] = self.epochs(4)
-        next(self.programs[4])
+        self.programs[2] = self.epochs(2)
+        next(self.programs[2])
 
     def burst(self, steps: int) -> float:
         if steps not in self.programs:

@@ -64,9 +64,9 @@ def compare(specs: list[dict], rounds: int) -> list[dict]:
         # As many steps as fill a burst; the first burst is for warming up.
         steps = []
         for worker in workers:
-            worker.ask(do="burst", steps=4)
-            seconds = worker.ask(do="burst", steps=4)["seconds"] / 4
-            steps.append(min(512, max(4, round(BURST_SECONDS / seconds))))
+            worker.ask(do="burst", steps=2)
+            seconds = worker.ask(do="burst", steps=2)["seconds"] / 2
+            steps.append(min(512, max(2, round(BURST_SECONDS / seconds))))
             worker.ask(do="burst", steps=steps[-1])
         times = [[] for _ in workers]
         for _ in range(rounds):
@@ -150,7 +150,8 @@ def main() -> None:
             "jaxae_is_faster_by": ".2f",
         }
         print_table(new, columns)
-    write_json(args.json, {"rows": rows, "machine": before | {"load_average_after": machine()["load_average"]}})
+        after = {"load_average_after": machine()["load_average"]}
+        write_json(args.json, {"rows": rows, "machine": before | after})  # each time: a run stopped leaves what it has
 
 
 if __name__ == "__main__":

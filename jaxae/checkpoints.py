@@ -6,6 +6,7 @@ The latest two and the best are kept, so that there is one to fall back on where
 import contextlib
 import functools
 import hashlib
+import inspect
 import json
 import logging
 import shutil
@@ -211,10 +212,12 @@ def _report_once() -> None:
     """Keep to ourselves what Orbax, asyncio and TensorStore's threads say at length of an error that is raised too."""
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Orbax gives up on a damaged checkpoint and leaves coroutines behind, which complain whenever they are collected.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     report = sys.unraisablehook
 
     def report_others(unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
+        if not inspect.iscoroutine(unraisable.object) and str(unraisable.exc_value) != "Event loop is closed":
             report(unraisable)
 
     sys.unraisablehook = report_others

@@ -17,7 +17,7 @@ from jaxae.digest import digest
 from jaxae.errors import UserError
 from jaxae.plan import OPEN, Experiment, Plan, make_plan
 from jaxae.progress import Progress
-from jaxae.scores import means_with_noisy, score
+from jaxae.scores import Scores, means_with_noisy, score
 from jaxae.train import TrainState, epochs_done, fit, init, make_member, steps_per_epoch
 
 
@@ -72,10 +72,10 @@ def carry_out(experiment: Experiment, plan: Plan) -> dict[str, Any]:
         if plan.data_reason:
             progress.say(f"      (embedded images, in place of {experiment.data}: {plan.data_reason})")
         progress.say(f"run: {run_dir} on {whereabouts(plan)}, noise: {noise.describe(plan.task.noise)}")
-        state = train(plan, checkpoints, progress)
+        state, scores = train(plan, checkpoints, progress)
     if not distributed.is_first():
         return {}
-    summary = summarize(plan, state, experiment.name)
+    summary = finish(plan, state, scores, experiment.name).summary
     test = summary["test"]
     before = f" (noisy input {test['noisy_psnr']:.2f})" if "noisy_psnr" in test else ""
     print(
@@ -106,8 +106,11 @@ def whereabouts(plan: Plan) -> str:
     return words + (", images streamed" if how["placement"] == "stream" else "")
 
 
-def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainState:
-    """Train from the latest checkpoint, or from fresh weights where there is none, to the last epoch."""
+def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[TrainState, Scores]:
+    """Train from the latest checkpoint, or from fresh weights where there is none, to the last epoch.
+
+    Returns the state there, and the scores of the test images.
+    """
     config, task, run_dir = plan.config, plan.task, plan.config.run_dir
     member, images = make_member(task, config.seed, config.train.learning_rate), plan.train_images
     state = init(task, member, images.shape[1:])
@@ -125,10 +128,16 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
     if config.log.tensorboard and writes:
         tensorboard.record(run_dir, lines)  # drops what a stopped run has logged of the epoch it did not finish
     trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size
+
+    def test_scores(state: TrainState) -> Scores:
+        variables = {"params": parallel.one_copy(state.params)}
+        return score(task.model.apply, variables, plan.test_images, task.noise)
+
+    scores = None
     for epoch in fit(task, member, state, images, config.train.epochs):
         state = epoch.state
-        params = parallel.one_copy(state.params)
-        test = score(task.model.apply, {"params": params}, plan.test_images, task.noise).means()
+        scores = test_scores(state)
+        test = scores.means()
         for what, value in (("training loss", epoch.loss), ("test error", test["mse"])):
             if not math.isfinite(value):
                 raise UserError(
@@ -140,6 +149,7 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
         if writes:
             runs.write_metrics(run_dir, lines)  # before the checkpoint: a line too many is dropped when resuming
         if config.log.tensorboard and writes:
+            params = parallel.one_copy(state.params)
             picture = tensorboard.picture(task.model, params, plan.test_images, task.noise)
             tensorboard.record(run_dir, lines, picture)
         checkpoints.save(epoch.number, state, distributed.from_first(test["psnr"]))  # all keep the same ones
@@ -147,16 +157,15 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> TrainStat
         if distributed.any_says(stopping.asked()):
             break
     checkpoints.wait()
-    return parallel.one_copy(state)
+    return parallel.one_copy(state), scores or test_scores(state)
 
 
-def summarize(plan: Plan, state: TrainState, experiment: str) -> dict[str, Any]:
-    """Write the figures and the summary of a run that has ended in `state`; returns the summary."""
+def finish(plan: Plan, state: TrainState, scores: Scores, experiment: str) -> report.Run:
+    """Write the figures, the summary and the page of a run that has ended in `state`, with `scores` of its test."""
     config, task, run_dir = plan.config, plan.task, plan.config.run_dir
     variables, lines = {"params": state.params}, runs.read_metrics(run_dir)
     if not lines or lines[-1]["epoch"] != config.train.epochs:  # a person has changed the file
         raise UserError(f"{run_dir / runs.METRICS} lacks the last epoch: put the line back, or train one epoch more")
-    scores = score(task.model.apply, variables, plan.test_images, task.noise)
     summary = {
         "experiment": experiment,
         "model": config.model,
@@ -180,9 +189,9 @@ def summarize(plan: Plan, state: TrainState, experiment: str) -> dict[str, Any]:
     figures.write(run_dir, task.model.apply, variables, plan.test_images, task.noise, lines)
     runs.write_json(run_dir / runs.SUMMARY, summary)
     images, psnr = plan.test_images, scores.psnr
-    about = report.Run(str(run_dir), config, summary, lines, task.model, state.params, images, task.noise, psnr)
-    report.write_or_warn(run_dir, about)
-    return summary
+    run = report.Run(str(run_dir), config, summary, lines, task.model, state.params, images, task.noise, psnr)
+    report.write_or_warn(run_dir / report.REPORT, report.page, run)
+    return run
 
 
 def throughput(lines: list[dict[str, Any]]) -> dict[str, float]:

@@ -55,7 +55,7 @@ def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n 
         len(rows), columns, figsize=(columns * 1.05 + 0.9, len(rows) * 1.3), squeeze=False, layout="constrained"
     )
     for (label, images), line in zip(rows.items(), axes, strict=True):
-        psnr = metrics.psnr(images, clean)
+        psnr = jax.jit(metrics.psnr)(images, clean)
         for axis, image, value in zip(line, np.asarray(images), np.asarray(psnr), strict=True):
             axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.set_xticks([])

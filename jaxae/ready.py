@@ -9,10 +9,10 @@ from jaxae import runs
 
 # by name, the experiment and its options; blind to how strong the noise is
 READY: dict[str, tuple[str, ...]] = {
-    "ready": ("cifar10_denoise", "--data.name", "dead_leaves", "--noise.factor", "0.02..0.2"),
-    "ready-digits": ("mnist_denoise", "--data.name", "digits", "--noise.factor", "0.1..0.7"),
+    "ready": ("cifar10_denoise", "--data.name", "dead_leaves_small", "--noise.factor", "0.02..0.2"),
+    "ready-digits": ("mnist_denoise", "--data.name", "digits_small", "--noise.factor", "0.1..0.7"),
 }
-TRAINING = ("--recipe", "fast", "--data.limit", "20000", "--train.epochs", "2")
+TRAINING = ("--recipe", "fast", "--train.epochs", "8")
 
 
 def run_directory(name: Path) -> Path:

@@ -73,8 +73,8 @@ def score(restore: Restore, variables: PyTree, images: UInt8[np.ndarray, "n h w 
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
         padding = [(0, BATCH_SIZE - len(batch))] + [(0, 0)] * 3  # one program for all batches
-        indices = jnp.arange(start, start + BATCH_SIZE, dtype=jnp.uint32)
-        scores = _score_batch(restore, noise, variables, jnp.asarray(np.pad(batch, padding)), indices)
+        indices = np.arange(start, start + BATCH_SIZE, dtype=np.uint32)
+        scores = _score_batch(restore, noise, variables, np.pad(batch, padding), indices)
         batches.append([values[: len(batch)] for values in scores])
     return Scores(*(np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)))
 

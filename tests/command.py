@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+# one for all processes that tests start, kept between test runs
+CACHE = Path(__file__).parent.parent / ".pytest_cache" / "xla"
+
 
 class Result(NamedTuple):
     status: int
@@ -13,12 +16,17 @@ class Result(NamedTuple):
     err: str
 
 
-def command(*arguments: object, cwd: Path | None = None, timeout: float = 300, **environment: str) -> Result:
-    """``python -m ARGUMENTS…`` on one CPU device, with the strictness of the tests' own process left out."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "TFDS_"))}
+def environment() -> dict[str, str]:
+    """That of a user's process, on one CPU device: the strictness of the tests' own process is left out."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "TFDS_", "XLA_"))}
+    return inherited | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(CACHE)}
+
+
+def command(*arguments: object, cwd: Path | None = None, timeout: float = 300, **variables: str) -> Result:
+    """``python -m ARGUMENTS…`` in a user's `environment`."""
     done = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
-        env={**inherited, "JAX_PLATFORMS": "cpu", **environment},
+        env=environment() | variables,
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.command import environment
+
 PROGRAM = "jaxae.experiments.mnist_denoise"
 IMAGES, EPOCHS = 150, 80
 
@@ -40,13 +42,12 @@ def make_images(folder: Path) -> None:
         Image.fromarray(image).save(folder / f"{number:03}.png")
 
 
-def start(folder: Path, run_dir: Path, cache: Path, epochs: int, *options: str) -> subprocess.Popen:
+def start(folder: Path, run_dir: Path, epochs: int, *options: str) -> subprocess.Popen:
     """A run in a process of its own, on one CPU device."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "TFDS_"))}
     arguments = ["--data.name", f"folder:{folder}", "--train.batch-size", "32", "--train.epochs", str(epochs)]
     return subprocess.Popen(
         [sys.executable, "-m", PROGRAM, *arguments, "--run-dir", str(run_dir), *options],
-        env={**environment, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(cache)},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -93,19 +94,19 @@ def plan(kills: int, chance: random.Random) -> list[tuple[str, float]]:
 
 def kill_loop(work: Path, kills: int, seed: int = 0, epochs: int = EPOCHS) -> dict[str, Any]:
     """Kill a run `kills` times, let it end, and compare it with one that was left alone."""
-    folder, cache = work / "images", work / "cache"
+    folder = work / "images"
     make_images(folder)
     began = time.monotonic()
 
     def finish(run_dir: Path, *options: str) -> str:
-        process = start(folder, run_dir, cache, epochs, *options)
+        process = start(folder, run_dir, epochs, *options)
         said = process.communicate(timeout=300)[0]
         assert process.returncode == 0, said
         return json.loads((run_dir / "summary.json").read_text())["params_digest"]
 
     alone, record = finish(work / "alone"), []
     for when, delay in plan(kills, random.Random(seed)):
-        process = start(folder, work / "killed", cache, epochs, "--resume")
+        process = start(folder, work / "killed", epochs, "--resume")
         kill = kill_once(process, work / "killed", when, delay, epochs)
         assert kill is not None, f"ended before it could be killed: {process.communicate()[0]}"
         record.append(kill)

@@ -8,6 +8,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tests.command import CACHE
+
 PATH = Path(__file__).parent.parent / "experiments" / "colab_tpu.ipynb"
 SMALL = {
     "ACCELERATOR": '"cpu"',
@@ -36,12 +38,12 @@ def execute(read: nbformat.NotebookNode, folder: Path) -> str:
 
 
 @pytest.fixture
-def kernel(monkeypatch, request):
+def kernel(monkeypatch):
     """The environment that a notebook's kernel gets: 2 fake devices, and the strictness of the tests left out."""
     for name in ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")  # quicker to compile for than 8
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(request.config.cache.mkdir("xla")))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(CACHE))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     monkeypatch.setenv("PYTHONPATH", str(PATH.parents[1]))
 

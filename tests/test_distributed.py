@@ -1,7 +1,6 @@
 """Several processes on this machine, each started as a user starts it."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -14,7 +13,7 @@ import pytest
 
 from jaxae import distributed
 from jaxae.restore import restore_run
-from tests.command import command, refused
+from tests.command import command, environment, refused
 
 MNIST = "jaxae.experiments.mnist_denoise"
 
@@ -25,14 +24,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(number, count, port, *options, **environment):
+def start(number, count, port, *options, **variables):
     """Process `number` of `count`."""
     join = ("--distributed.coordinator", f"localhost:{port}", "--distributed.num-processes", count)
     arguments = (MNIST, *join, "--distributed.process-id", number, *options)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "TFDS_"))}
     return subprocess.Popen(
         [sys.executable, "-m", *map(str, arguments)],
-        env={**inherited, "JAX_PLATFORMS": "cpu", **environment},
+        env=environment() | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import command
+from tests.command import command, environment
 
 ROOT = Path(__file__).parent.parent
 # the tutorial first: it makes the runs that the other pages work on
@@ -27,12 +27,14 @@ def snippets(path: Path) -> list[tuple[str, str]]:
 
 
 def shortened(line: str) -> str:
-    """A command of training, on few images and, where it leaves the number of epochs open, for one."""
+    """A command of training, on few images and, where it leaves data and the number of epochs open, for one."""
     few = "--data.limit 512" + ("" if "--train.epochs" in line or "--resume" in line else " --train.epochs 1")
+    if "--data.name" not in line:
+        few += " --data.name " + ("dead_leaves_small" if "cifar10" in line else "digits_small")
     return re.sub(r"(python -m jaxae\.experiments\.\w+)", rf"\1 {few}", line)
 
 
-def run_snippet(language: str, text: str, cwd: Path, environment: dict[str, str]) -> str | None:
+def run_snippet(language: str, text: str, cwd: Path, variables: dict[str, str]) -> str | None:
     """What went wrong, or None."""
     if language == "sh":
         lines = text.replace("\\\n", " ").splitlines()
@@ -40,25 +42,20 @@ def run_snippet(language: str, text: str, cwd: Path, environment: dict[str, str]
         arguments = ["bash", "-e", "-c", script]
     else:
         arguments = [sys.executable, "-c", text]
-    done = subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(arguments, cwd=cwd, env=variables, capture_output=True, text=True, timeout=300)
     return None if done.returncode == 0 else f"{text}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.slow
 def test_every_snippet_runs(request, tmp_path):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "TFDS_", "XLA_"))}
-    environment |= {name: NOWHERE for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(request.config.cache.mkdir("xla")),
-        "TFDS_DATA_DIR": str(request.config.cache.mkdir("tensorflow_datasets")),
-    }
+    variables = environment() | {name: NOWHERE for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    variables["TFDS_DATA_DIR"] = str(request.config.cache.mkdir("tensorflow_datasets"))
     found = [(path, *snippet) for path in WRITTEN for snippet in snippets(path)]
     assert len(found) > 10
     wrong = []
     for path, language, text in found:
-        said = run_snippet(language, text, tmp_path, environment)
+        said = run_snippet(language, text, tmp_path, variables)
         if said is not None:
             wrong.append(f"--- {path.name}\n{said}")
     assert not wrong, "\n".join(wrong)

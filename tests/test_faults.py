@@ -30,20 +30,17 @@ class Runs:
     """Starts runs on a folder of small images, whose epochs take a tenth of a second."""
 
     def __init__(self, work):
-        self.images, self.cache = work / "images", work / "cache"
+        self.images = work / "images"
         kills.make_images(self.images)
 
     def start(self, run_dir, *options, epochs=EPOCHS):
-        return kills.start(self.images, run_dir, self.cache, epochs, *options)
+        return kills.start(self.images, run_dir, epochs, *options)
 
     def finish(self, run_dir, *options, epochs=EPOCHS):
         """What a run says, errors and all, and its status."""
         process = self.start(run_dir, *options, epochs=epochs)
         said = process.communicate(timeout=300)[0]
         return said, process.returncode
-
-    def command(self, module, *arguments):
-        return command(module, *arguments, JAX_COMPILATION_CACHE_DIR=str(self.cache))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +90,7 @@ def test_a_signal_saves_and_says_how_to_go_on(small, alone, tmp_path, number, st
     goes_on = last_line(said, "stopped; go on with: ").removeprefix("stopped; go on with: ")
     words = shlex.split(goes_on)
     assert words[:2] == ["python", "-m"]
-    resumed = small.command(*words[2:])
+    resumed = command(*words[2:])
     assert resumed.status == 0, resumed.err
     assert digest_of(run_dir) == digest_of(alone)
 
@@ -157,7 +154,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(small, alone, 
     said, status = small.finish(run_dir, "--resume", epochs=EPOCHS + 1)
     assert status == 2
     assert "no intact checkpoint is left" in last_line(said, "error: ")
-    assert "no intact checkpoint is left" in refused(small.command("jaxae.evaluate", run_dir))
+    assert "no intact checkpoint is left" in refused(command("jaxae.evaluate", run_dir))
 
 
 @contextlib.contextmanager
@@ -184,7 +181,7 @@ def test_a_full_disk_is_one_line_and_no_harm(small, alone, tmp_path):
             assert status == 2, said
             assert "no space left on device" in last_line(said, "error: ")
             (disk / "filler").unlink()
-            evaluated = small.command("jaxae.evaluate", run_dir, "--json")
+            evaluated = command("jaxae.evaluate", run_dir, "--json")
             assert evaluated.status == 0, evaluated.err
             assert json.loads(evaluated.out)["epoch"] >= before
         said, status = small.finish(run_dir, "--resume")
@@ -237,7 +234,7 @@ def test_an_infinite_loss_keeps_the_epoch_before(small, tmp_path, monkeypatch):
 def test_a_sweep_leaves_out_what_diverges(small, tmp_path):
     images = ("--data.name", f"folder:{small.images}", "--train.batch-size", 32, "--train.epochs", 2)
     rates = ("--seeds", 0, "--train.learning-rate", 1e-3, 1e30)
-    result = small.command(SWEEP, *images, *rates, "--run-dir", tmp_path / "sweep")
+    result = command(SWEEP, *images, *rates, "--run-dir", tmp_path / "sweep")
     assert result.status == 0, result.err
     assert "rate1e+30 is left out: its training or test error is not finite in epoch 1" in result.err
     assert (tmp_path / "sweep" / "table.md").read_text().count("gaussian 0.5") == 1

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import command
+from tests.command import command, environment
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
 @pytest.mark.slow
-def test_the_library_example_runs(request, tmp_path):
+def test_the_library_example_runs(request):
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    environment = {"PATH": "", "HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
-    environment["TFDS_DATA_DIR"] = str(request.config.cache.mkdir("tensorflow_datasets"))
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=Path(__file__).parent.parent, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        env=environment() | {"TFDS_DATA_DIR": str(request.config.cache.mkdir("tensorflow_datasets"))},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     first, second = (line.split() for line in done.stdout.splitlines())

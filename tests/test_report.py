@@ -213,8 +213,8 @@ def test_the_command_to_reproduce_a_run_gives_its_configuration():
 
 def test_a_page_that_fails_does_not_lose_the_run(tmp_path, capsys):
     run = made()._replace(summary={})
-    report.write_or_warn(tmp_path, run)
-    assert "python -m jaxae.report" in capsys.readouterr().err
+    report.write_or_warn(tmp_path / "page.html", report.page, run)
+    assert f"python -m jaxae.report run --out {tmp_path / 'page.html'} tries again" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -223,7 +223,7 @@ def test_the_comparison_marks_the_best_and_names_the_differences():
     better = made(EVIL, test={"psnr": 11.0, "ssim": 0.6, "mse": 0.09})
     better = better._replace(config=Config(**vars(better.config) | {"seed": 5}))
     other = made("other", kind="salt", test={"psnr": 99.0, "ssim": 0.9, "mse": 0.0})
-    content = report.comparison([weaker, better, other])
+    content = report.comparison(weaker, better, other)
     page = Page(content)
     assert [text for text in re.findall(r"[\d.]+ ★", page.text)] == ["11.00 ★", "0.6000 ★", "0.09000 ★"]
     assert "--seed" in page.text

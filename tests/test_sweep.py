@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from jaxae import tensorboard
 from jaxae.config import DataConfig
 from jaxae.errors import UserError
 from jaxae.experiments import sweep
@@ -39,8 +40,13 @@ def test_members_are_every_combination():
 @pytest.mark.slow
 def test_a_sweep_leaves_runs_that_evaluate_like_lone_ones(prepared_data, tmp_path):
     options = ("--data.name", "mnist", "--data.dir", prepared_data, "--data.limit", 512, "--train.epochs", 1)
-    result = command(SWEEP, *options, "--seeds", 0, 1, "--noise.factor", 0.3, 0.5, "--run-dir", tmp_path / "sweep")
+    members = ("--seeds", 0, 1, "--noise.factor", 0.3, 0.5, "--log.tensorboard")
+    result = command(SWEEP, *options, *members, "--run-dir", tmp_path / "sweep")
     assert result.status == 0, result.err
+    assert (tmp_path / "sweep" / "comparison.html").read_bytes().count(b"<h1>4 runs compared</h1>") == 1
+    for run_dir in (tmp_path / "sweep").glob("seed*"):
+        assert (run_dir / "report.html").exists()
+        assert (run_dir / tensorboard.FILE).stat().st_size > 1000
     assert (tmp_path / "sweep" / "spread.png").read_bytes().startswith(b"\x89PNG")
     assert "| gaussian 0.3, rate 0.001 | 2 |" in (tmp_path / "sweep" / "table.md").read_text()
     lone = tmp_path / "lone"

@@ -48,12 +48,12 @@ def description() -> str:
     )
 
 
-def generate(split: str) -> Iterator[tuple[UInt8[np.ndarray, "n 32 32 3"], None]]:
-    """Chunks of images; the images of "train" and "test" are cut from different canvases."""
+def generate(split: str, size: int) -> Iterator[tuple[UInt8[np.ndarray, "n 32 32 3"], None]]:
+    """The first `size` images, a multiple of `CHUNK`, in chunks; "train" and "test" are cut from different canvases."""
     stream = list(SIZES).index(split)
     textures = _textures(np.random.default_rng(SEED))
     with ThreadPoolExecutor() as pool:
-        canvases = pool.map(lambda chunk: _draw([SEED, stream, chunk], textures), range(SIZES[split] // CHUNK))
+        canvases = pool.map(lambda chunk: _draw([SEED, stream, chunk], textures), range(size // CHUNK))
         yield from ((images, None) for images in canvases)
 
 

@@ -44,12 +44,15 @@ def description() -> str:
     )
 
 
-def generate(split: str) -> Iterator[tuple[UInt8[np.ndarray, "n 28 28 1"], Int64[np.ndarray, " n"]]]:
-    """Chunks of images and their labels (0 to 9); the images of "train" and "test" are independent draws."""
+def generate(split: str, size: int) -> Iterator[tuple[UInt8[np.ndarray, "n 28 28 1"], Int64[np.ndarray, " n"]]]:
+    """The first `size` images, a multiple of `CHUNK`, in chunks, and their labels (0 to 9).
+
+    The images of "train" and "test" are independent draws.
+    """
     fields = _distance_fields()
     stream = list(SIZES).index(split)
     with ThreadPoolExecutor() as pool:
-        yield from pool.map(lambda chunk: _draw(fields, [SEED, stream, chunk]), range(SIZES[split] // CHUNK))
+        yield from pool.map(lambda chunk: _draw(fields, [SEED, stream, chunk]), range(size // CHUNK))
 
 
 def _draw(fields: np.ndarray, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
 """The embedded data sets as TFDS builders: what they are made from lies in a module of their own each.
 
-Such a module offers SHAPE, CLASSES (or None), SIZES, VERSION, `description()` and `generate(split)`, which yields
-chunks of `uint8` images and their labels (or None).
+Such a module offers SHAPE, CLASSES (or None), SIZES, VERSION, `description()` and `generate(split, size)`, which yields
+the first `size` images of a split in chunks: `uint8` images and their labels (or None). Each data set has a small
+sibling, for what is wanted at once.
 """
 
 import importlib
@@ -9,10 +10,15 @@ import importlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from jaxae.data.places import SMALL
+
+SHARE = 5  # the small sibling is the first fifth of either split
+
 
 def builder_class(dataset: str) -> type[tfds.core.GeneratorBasedBuilder]:
-    """The TFDS builder class of the embedded data set `dataset`, `digits`."""
-    module = importlib.import_module(f"jaxae.data.{dataset}")
+    """The TFDS builder class of the embedded data set `dataset`, such as `digits` or `digits_small`."""
+    module = importlib.import_module(f"jaxae.data.{dataset.removesuffix(SMALL)}")
+    share = SHARE if dataset.endswith(SMALL) else 1
     # Stored as raw bytes: twice as fast to read as PNG, and as small once compressed.
     image = tfds.features.Tensor(shape=module.SHAPE, dtype=np.uint8, encoding=tfds.features.Encoding.BYTES)
     features = {"image": image}
@@ -38,7 +44,7 @@ def builder_class(dataset: str) -> type[tfds.core.GeneratorBasedBuilder]:
 
             def _generate_examples(self, split):
                 index = 0
-                for images, labels in module.generate(split):
+                for images, labels in module.generate(split, module.SIZES[split] // share):
                     for i, pixels in enumerate(images):
                         yield index, {"image": pixels} | ({} if labels is None else {"label": int(labels[i])})
                         index += 1

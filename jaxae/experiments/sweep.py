@@ -2,8 +2,8 @@
 
     python -m jaxae.experiments.sweep --seeds 0..7 --noise.factor 0.1 0.3 0.5 --run-dir runs/sweep
 
-Each member gets a run directory of its own below `--run-dir`, which evaluates like any other run; `table.md` and
-`spread.png` beside them compare the members.
+Each member gets a run directory of its own below `--run-dir`, a run like any other; `table.md`, `spread.png` and
+`comparison.html` beside them compare the members.
 """
 
 import itertools
@@ -19,15 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxae import cli, experiment, figures, noise, parallel, population, runs, stopping
+from jaxae import cli, experiment, figures, noise, parallel, population, report, runs, stopping, tensorboard
 from jaxae.checkpoints import Checkpoints
-from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
+from jaxae.config import Config, DataConfig, LogConfig, NoiseConfig, TrainConfig
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, cifar10_reconstruct, mnist_denoise
 from jaxae.plan import Plan, make_plan
 from jaxae.progress import Progress
-from jaxae.scores import score
+from jaxae.scores import Scores, score
 from jaxae.train import Epoch, TrainState, make_member, steps_per_epoch
 
 EXPERIMENTS = {
@@ -62,6 +62,7 @@ class Arguments:
     data: DataConfig = field(default_factory=DataConfig)
     noise: SweepNoise = field(default_factory=SweepNoise)
     train: SweepTrain = field(default_factory=SweepTrain)
+    log: LogConfig = field(default_factory=LogConfig)
     recipe: Literal["plain", "fast"] = "plain"
     """How the optimizer is driven."""
     run_dir: Path | None = None
@@ -107,6 +108,7 @@ def member_configs(arguments: Arguments) -> list[Config]:
                 data=arguments.data,
                 noise=NoiseConfig(kind, factor, arguments.noise.clip),
                 train=TrainConfig(**training | {"learning_rate": rate}),
+                log=arguments.log,
                 recipe=arguments.recipe,
                 seed=seed,
                 run_dir=run_dir / "-".join(parts),
@@ -121,6 +123,7 @@ class Members:
     def __init__(self, plans: list[Plan]):
         self.plans = plans
         self.states: list[TrainState | None] = [None] * len(plans)  # after its last good epoch
+        self.scores: list[Scores | None] = [None] * len(plans)  # then
         self.lines: list[list[dict[str, Any]]] = [[] for _ in plans]
         self.lost: dict[int, str] = {}  # the members that diverged, and how
         self._lock, self._written = threading.Lock(), False
@@ -135,17 +138,20 @@ class Members:
         states = jax.device_get(epoch.state)
         for number in self.going:
             plan, state = self.plans[number], jax.tree.map(lambda leaf, at=number: np.asarray(leaf[at]), states)
-            test = score(plan.task.model.apply, {"params": state.params}, plan.test_images, plan.task.noise).means()
-            line = {"epoch": epoch.number, "train_mse": float(losses[number])} | test | speed
+            scores = score(plan.task.model.apply, {"params": state.params}, plan.test_images, plan.task.noise)
+            line = {"epoch": epoch.number, "train_mse": float(losses[number])} | scores.means() | speed
             if not all(math.isfinite(value) for value in line.values()):
                 self.lost[number] = f"its training or test error is not finite in epoch {epoch.number}"
                 continue
             with self._lock:
                 self.lines[number].append(line)
-                self.states[number] = state
+                self.states[number], self.scores[number] = state, scores
+            if plan.config.log.tensorboard:
+                picture = tensorboard.picture(plan.task.model, state.params, plan.test_images, plan.task.noise)
+                tensorboard.record(plan.config.run_dir, self.lines[number], picture)
 
     def write(self) -> None:
-        """Write the run of each member, once: configuration, figures and a checkpoint."""
+        """Write the figures and a checkpoint of each member, once."""
         with self._lock:
             if self._written:
                 return
@@ -153,7 +159,6 @@ class Members:
                 if state is None:
                     continue
                 with runs.locked(plan.config.run_dir):
-                    runs.claim(plan.config)
                     runs.write_metrics(plan.config.run_dir, lines)
                     with Checkpoints(plan.config.run_dir) as checkpoints:
                         checkpoints.save(lines[-1]["epoch"], state, lines[-1]["psnr"])
@@ -188,12 +193,12 @@ def train_members(plans: list[Plan], progress: Progress) -> Members:
     return trained
 
 
-def group(plans: list[Plan], summaries: list[dict[str, Any]]) -> list[Group]:
+def group(members: list[report.Run]) -> list[Group]:
     """The members' test PSNR, by what they have in common."""
     groups: dict[str, list[float]] = {}
-    for plan, summary in zip(plans, summaries, strict=True):
-        label = f"{noise.describe(plan.task.noise)}, rate {plan.config.train.learning_rate:g}"
-        groups.setdefault(label, []).append(summary["test"]["psnr"])
+    for member in members:
+        label = f"{noise.describe(member.noise)}, rate {member.config.train.learning_rate:g}"
+        groups.setdefault(label, []).append(member.summary["test"]["psnr"])
     return [Group(label, psnr) for label, psnr in groups.items()]
 
 
@@ -233,21 +238,26 @@ def main() -> None:
     goes_on = experiment.resume_command(EXPERIMENTS[arguments.experiment], plans[0].config)
     stopping.advise(f"each member is a run in {folder} that goes on alone, the first with: {goes_on}")
     with runs.locked(folder), Progress(plans[0].config.train.epochs) as progress:
+        for plan in plans:
+            with runs.locked(plan.config.run_dir):
+                runs.claim(plan.config)
         progress.say(f"{len(plans)} networks at once on {runs.device()['kind']}, figures are means over them")
         trained = train_members(plans, progress)
     for number, reason in trained.lost.items():
-        kept = "holds the state before it" if trained.lines[number] else "is not written"
+        kept = "holds the state before it" if trained.lines[number] else "holds no state"
         warnings.warn(f"{plans[number].config.run_dir} is left out: {reason}; it {kept}", stacklevel=1)
     if not trained.going:
         raise UserError("no member could be trained: try lower rates with --train.learning-rate")
-    plans = [plans[number] for number in trained.going]
-    states = [trained.states[number] for number in trained.going]
-    summaries = [experiment.summarize(plan, state, "sweep") for plan, state in zip(plans, states, strict=True)]
-    groups = group(plans, summaries)
+    members = [
+        experiment.finish(plans[number], trained.states[number], trained.scores[number], "sweep")
+        for number in trained.going
+    ]
+    groups = group(members)
     with runs.replacing(folder / "table.md") as temporary:
         temporary.write_text(table(groups))
     figures.save(spread(groups), folder / "spread.png")
-    print(f"{table(groups)}written: {folder}/ (table.md, spread.png, a run for each member)")
+    report.write_or_warn(folder / "comparison.html", report.comparison, *members)
+    print(f"{table(groups)}written: {folder}/ (table.md, spread.png, comparison.html, a run for each member)")
 
 
 if __name__ == "__main__":

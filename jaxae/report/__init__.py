@@ -5,6 +5,7 @@ Its sections lie in `page`, the comparison of several runs in `comparison`; `pyt
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from jaxae import runs
@@ -23,10 +24,10 @@ def write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def write_or_warn(run_dir: Path, run: Run) -> None:
-    """Write the page of a run that has just ended; where that fails, say so and leave the rest of the run alone."""
+def write_or_warn(path: Path, make: Callable[..., bytes], *runs: Run) -> None:
+    """Write the page that `make` makes of `runs` that have just ended; where that fails, say so and leave it."""
     try:
-        write(run_dir / REPORT, page(run))
-    except Exception as error:  # whatever it is, the run has ended well
-        again = shlex.join(["python", "-m", "jaxae.report", str(run_dir)])
-        print(f"warning: {run_dir / REPORT} was not written: {error!r}; {again} tries again", file=sys.stderr)
+        write(path, make(*runs))
+    except Exception as error:  # whatever it is, the runs have ended well
+        again = shlex.join(["python", "-m", "jaxae.report", *(run.name for run in runs), "--out", str(path)])
+        print(f"warning: {path} was not written: {error!r}; {again} tries again", file=sys.stderr)

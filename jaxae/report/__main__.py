@@ -42,7 +42,7 @@ def main() -> None:
         print(f"written: {path}")
     if len(runs) > 1:
         out = out or Path("comparison.html")
-        report.write(out, report.comparison(runs))
+        report.write(out, report.comparison(*runs))
         print(f"written: {out}")
 
 

@@ -24,7 +24,7 @@ class Numbered(NamedTuple):
     run: Run
 
 
-def comparison(runs: list[Run]) -> bytes:
+def comparison(*runs: Run) -> bytes:
     """The page that compares `runs`, HTML in UTF-8."""
     numbered = [Numbered(number, run) for number, run in enumerate(runs, 1)]
     return document(

@@ -152,7 +152,7 @@ def test_a_place_that_cannot_be_written_or_is_full(tmp_path, monkeypatch, few_di
     with pytest.raises(UserError, match=r"cannot prepare digits in .*file"):
         prepare("digits", tmp_path / "file")
 
-    def full(split):
+    def full(split, size):
         raise OSError(28, "No space left on device")
         yield
 

@@ -13,14 +13,14 @@ from jaxae.data import digits, load, load_labels, prepare
 DIGEST = """
 import hashlib
 from jaxae.data import digits
-images, labels = next(digits.generate("train"))
+images, labels = next(digits.generate("train", 2000))
 print(hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest())
 """
 
 
 @pytest.fixture(scope="module")
 def first() -> tuple[np.ndarray, np.ndarray]:
-    chunks = digits.generate("train")
+    chunks = digits.generate("train", 2000)
     images, labels = zip(*(next(chunks) for _ in range(8)), strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
@@ -33,7 +33,7 @@ def test_another_process_draws_the_same_images(first):
 
 
 def test_train_and_test_are_different_draws_and_nothing_repeats(first):
-    test, _ = next(digits.generate("test"))
+    test, _ = next(digits.generate("test", 250))
     everything = np.concatenate([first[0], test])
     assert len({image.tobytes() for image in everything}) == len(everything)
 
@@ -75,7 +75,7 @@ def test_thinning_leaves_a_line_one_sample_wide():
 def test_it_opens_with_plain_tfds(tmp_path, monkeypatch):
     monkeypatch.setattr(digits, "SIZES", {"train": 500, "test": 250})
     directory = prepare("digits", tmp_path)
-    images, labels = next(digits.generate("test"))
+    images, labels = next(digits.generate("test", 250))
     for builder in (tfds.builder("digits", data_dir=tmp_path), tfds.builder_from_directory(directory)):
         source = builder.as_data_source("test")
         assert len(source) == 250
@@ -84,6 +84,16 @@ def test_it_opens_with_plain_tfds(tmp_path, monkeypatch):
         assert "matplotlib" in builder.info.description
     np.testing.assert_array_equal(load("digits", "test", tmp_path), images)
     np.testing.assert_array_equal(load_labels("digits", "test", tmp_path), labels)
+
+
+def test_the_small_one_is_the_first_fifth(tmp_path, monkeypatch):
+    monkeypatch.setattr(digits, "SIZES", {"train": 2500, "test": 1250})
+    for split in ("train", "test"):
+        images, labels = next(digits.generate(split, 250))
+        small = load("digits_small", split, tmp_path)
+        assert len(small) == digits.SIZES[split] // 5
+        np.testing.assert_array_equal(small[:250], images)
+        np.testing.assert_array_equal(load_labels("digits_small", split, tmp_path)[:250], labels)
 
 
 @pytest.mark.slow

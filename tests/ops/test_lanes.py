@@ -47,6 +47,10 @@ def reference(transposed, x, kernel, bias, stride, padding, output_padding):
 
 def makes_a_layer(sizes, transposed):
     stride, padding = sizes["stride"], sizes["padding"]
+    # XLA:CPU (jaxlib 0.10.2 and 0.12.0) aborts the process over the gradient of its own convolution for 2×4 kernels and
+    # such: "algebraic_simplifier.cc: Check failed: Window dimensions do not match RHS shape"
+    if stride == 2 and padding == 1 and 2 in sizes["kernel"]:
+        return False
     pairs = zip(sizes["image"], sizes["kernel"], strict=True)
     return all((n - 1) * stride + k > 2 * padding if transposed else n + 2 * padding >= k for n, k in pairs)
 
