@@ -140,7 +140,7 @@ class Checkpoints:
         if epoch not in self._psnr:
             try:
                 self._psnr[epoch] = self._recorded(epoch)["psnr"]
-            except Exception:
+            except Exception:  # Orbax raises what it likes on a damaged file
                 self._psnr[epoch] = float("-inf")
         return self._psnr[epoch]
 

@@ -158,7 +158,7 @@ def first_then_all(function: Callable[[], None]) -> None:
     if is_first():
         try:
             function()
-        except Exception as error:
+        except Exception as error:  # whatever it is, the others must not wait for ever
             failure = error
     failed = any_says(failure is not None)
     if failure is not None:

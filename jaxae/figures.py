@@ -50,20 +50,23 @@ def _before_and_after(
 def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"]):
     """A figure with a labelled row of images for each of `rows`, each image with its PSNR against `clean` below it."""
     plt = pyplot()
-    columns = len(clean)
-    figure, axes = plt.subplots(
-        len(rows), columns, figsize=(columns * 1.05 + 0.9, len(rows) * 1.3), squeeze=False, layout="constrained"
-    )
-    for (label, images), line in zip(rows.items(), axes, strict=True):
-        psnr = jax.jit(metrics.psnr)(images, clean)
-        for axis, image, value in zip(line, np.asarray(images), np.asarray(psnr), strict=True):
-            axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.spines[:].set_visible(False)
-            if np.isfinite(value):
-                axis.set_xlabel(f"{value:.1f} dB", fontsize=8, color=MUTED, labelpad=2)
-        line[0].set_ylabel(label.replace(" + ", "\n+ "), fontsize=9, color=INK)
+    count, height, width, channels = clean.shape
+    gap = max(1, width // 12)
+    centres = np.arange(count) * (width + gap) + (width - 1) / 2
+    size = (count * 1.05 + 0.9, len(rows) * (1.05 * height / width + 0.25))
+    figure, axes = plt.subplots(len(rows), figsize=size, squeeze=False, layout="constrained")
+    psnr = jax.jit(metrics.psnr)
+    for (label, images), axis in zip(rows.items(), axes[:, 0], strict=True):
+        strip = np.ones((height, count, width + gap, channels), np.float32)  # one picture a row draws fastest
+        strip[:, :, :width] = np.asarray(images).swapaxes(0, 1)
+        strip = strip.reshape(height, -1, channels)[:, :-gap]
+        axis.imshow(strip.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        decibels = [f"{value:.1f} dB" if np.isfinite(value) else "" for value in np.asarray(psnr(images, clean))]
+        axis.set_xticks(centres, decibels, fontsize=8, color=MUTED)
+        axis.tick_params(length=0, pad=2)
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
+        axis.set_ylabel(label.replace(" + ", "\n+ "), fontsize=9, color=INK)
     return figure
 
 

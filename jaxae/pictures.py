@@ -116,7 +116,7 @@ def _open(path: Path):
     try:
         image = Image.open(path, formats=_FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    except Exception as error:
+    except Exception as error:  # as above
         raise _broken(path, error) from error
     if frames > 1:
         image.close()

@@ -25,9 +25,10 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def prepared_data(request: pytest.FixtureRequest, real_data: Path) -> Path:
-    """A TFDS data directory with the real MNIST, prepared once and kept between test runs."""
+    """A TFDS data directory with the real MNIST and `digits_small`, prepared once and kept between test runs."""
     from jaxae.data import prepare
 
     data_dir = Path(request.config.cache.mkdir("tensorflow_datasets"))
     prepare("mnist", data_dir, real_data / "mnist")
+    prepare("digits_small", data_dir)
     return data_dir

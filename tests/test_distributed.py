@@ -62,7 +62,7 @@ def params_of(run_dir):
 
 @pytest.fixture(scope="module")
 def options(prepared_data):
-    return ("--data.name", "mnist", "--data.dir", prepared_data, "--data.limit", 256, "--train.batch-size", 32,
+    return ("--data.name", "digits_small", "--data.dir", prepared_data, "--data.limit", 256, "--train.batch-size", 32,
             "--train.ops", "xla")  # fmt: skip
 
 

@@ -27,8 +27,8 @@ def snippets(path: Path) -> list[tuple[str, str]]:
 
 
 def shortened(line: str) -> str:
-    """A command of training, on few images and, where it leaves data and the number of epochs open, for one."""
-    few = "--data.limit 512" + ("" if "--train.epochs" in line or "--resume" in line else " --train.epochs 1")
+    """A command of training, on few images, with what compiles soonest, and for one epoch where it names no number."""
+    few = "--data.limit 512 --train.ops xla" + ("" if "--train.epochs" in line or "--resume" in line else " --train.epochs 1")
     if "--data.name" not in line:
         few += " --data.name " + ("dead_leaves_small" if "cifar10" in line else "digits_small")
     return re.sub(r"(python -m jaxae\.experiments\.\w+)", rf"\1 {few}", line)

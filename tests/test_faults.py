@@ -238,7 +238,8 @@ def test_a_sweep_leaves_out_what_diverges(small, tmp_path):
     assert result.status == 0, result.err
     assert "rate1e+30 is left out: its training or test error is not finite in epoch 1" in result.err
     assert (tmp_path / "sweep" / "table.md").read_text().count("gaussian 0.5") == 1
-    assert [path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()] == ["seed0-rate0.001"]
+    assert "holds no state" in result.err
+    assert [path.name for path in (tmp_path / "sweep" / "seed0-rate1e+30").iterdir()] == ["config.json"]
 
 
 def test_preparation_survives_a_kill_and_a_rival(real_data, tmp_path):

@@ -39,7 +39,7 @@ def test_members_are_every_combination():
 
 @pytest.mark.slow
 def test_a_sweep_leaves_runs_that_evaluate_like_lone_ones(prepared_data, tmp_path):
-    options = ("--data.name", "mnist", "--data.dir", prepared_data, "--data.limit", 512, "--train.epochs", 1)
+    options = ("--data.name", "digits_small", "--data.dir", prepared_data, "--data.limit", 512, "--train.epochs", 1)
     members = ("--seeds", 0, 1, "--noise.factor", 0.3, 0.5, "--log.tensorboard")
     result = command(SWEEP, *options, *members, "--run-dir", tmp_path / "sweep")
     assert result.status == 0, result.err
