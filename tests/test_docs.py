@@ -28,7 +28,9 @@ def snippets(path: Path) -> list[tuple[str, str]]:
 
 def shortened(line: str) -> str:
     """A command of training, on few images, with what compiles soonest, and for one epoch where it names no number."""
-    few = "--data.limit 512 --train.ops xla" + ("" if "--train.epochs" in line or "--resume" in line else " --train.epochs 1")
+    few = "--data.limit 512 --train.ops xla"
+    if "--train.epochs" not in line and "--resume" not in line:
+        few += " --train.epochs 1"
     if "--data.name" not in line:
         few += " --data.name " + ("dead_leaves_small" if "cifar10" in line else "digits_small")
     return re.sub(r"(python -m jaxae\.experiments\.\w+)", rf"\1 {few}", line)

@@ -34,8 +34,9 @@ def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float32[Array, "..."]:
     size = math.prod(shape)
     if jax.random.key_impl(key) != "threefry2x32" or not jax.config.jax_threefry_partitionable or size >= 2**32:
         return jax.random.normal(key, shape, jnp.float32)
-    # flat, since a TPU fills its registers from the last axes, and an image's last axis is its 1 or 3 channels
-    bits = threefry(jax.random.key_data(key), lax.iota(jnp.uint32, size))
+    # without axes of length 1: on a TPU an image's single channel would leave seven of a register's eight rows empty
+    counts = lax.iota(jnp.uint32, size).reshape([length for length in shape if length != 1])
+    bits = threefry(jax.random.key_data(key), counts)
     bits = lax.optimization_barrier(bits)  # with both passes in one, XLA's code is ten times slower
     unit = lax.bitcast_convert_type((bits >> np.uint32(9)) | np.uint32(0x3F800000), jnp.float32) - np.float32(1)
     lowest = np.nextafter(np.float32(-1), np.float32(0), dtype=np.float32)
