@@ -87,7 +87,7 @@ def test_it_opens_with_plain_tfds(tmp_path, monkeypatch):
 
 
 def test_the_small_one_is_the_first_fifth(tmp_path, monkeypatch):
-    monkeypatch.setattr(digits, "SIZES", {"train": 2500, "test": 1250})
+    monkeypatch.setattr(digits, "SIZES", {"train": 5000, "test": 2500})
     for split in ("train", "test"):
         images, labels = next(digits.generate(split, 250))
         small = load("digits_small", split, tmp_path)
