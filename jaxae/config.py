@@ -1,10 +1,13 @@
-"""What a run is: frozen dataclasses, from which `tyro` makes the command line and JSON makes `config.json`."""
+"""What a run is (`Config`) and how it is launched (`Launch`): frozen dataclasses, checked when they are made.
+
+`tyro` makes the command line of the two together; `Config` is a run's `config.json` as it stands.
+"""
 
 import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from jaxae.errors import UserError
 
@@ -16,13 +19,11 @@ class DataConfig:
     name: str = "auto"
     """Data set: a name that `python -m jaxae.data list` shows, or auto: the experiment's own where it is prepared or
     can be had, else the embedded one that takes its place."""
-    dir: Path | None = None
-    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else TFDS's own default place."""
     limit: int | None = None
     """Train on the first N training images only."""
-    placement: Literal["auto", "device", "stream"] = "auto"
-    """Where the training images lie: on the device, or on the host, from which batches are streamed; auto takes the
-    device where they fit."""
+
+    def __post_init__(self):
+        _check_least("--data.limit", self.limit, 1)
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,52 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """What activations are computed in; parameters, Adam and the loss stay float32."""
 
+    def __post_init__(self):
+        _check_least("--train.epochs", self.epochs, 1)
+        _check_least("--train.batch-size", self.batch_size, 1)
+        rate = self.learning_rate
+        if rate is not None and not 0 < rate < float("inf"):
+            raise UserError(f"--train.learning-rate {rate}: must be a positive number")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a training run is: all that its result depends on."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    recipe: Literal["plain", "fast"] = "plain"
+    """The optimizer: plain is Adam at a constant rate, as in the original programs; fast is SOAP at a rate that rises
+    and falls once."""
+    model: str = "auto"
+    """The network, a name in `jaxae.models`; auto takes the one made for the images' shape."""
+    seed: int = 0
+    """Of initial weights, shuffling and noise."""
+
+    def __post_init__(self):
+        _check_least("--seed", self.seed, 0)
+        if self.seed >= 2**32:
+            raise UserError(f"--seed {self.seed}: must be below 2**32")
+
+
+@dataclass(frozen=True)
+class DataPlace:
+    """Where images lie."""
+
+    dir: Path | None = None
+    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else TFDS's own default place."""
+    placement: Literal["auto", "device", "stream"] = "auto"
+    """Where the training images lie: on the device, or on the host, from which batches are streamed; auto takes the
+    device where they fit."""
+
 
 @dataclass(frozen=True)
 class LogConfig:
-    """What else is written of a run; no part of what the run is."""
+    """What else is written of a run."""
 
     tensorboard: bool = False
-    """Write the figures of each epoch and test images for TensorBoard, into the run's tensorboard/."""
-
-
-_JOIN = ("coordinator", "num_processes", "process_id")
+    """Write the metrics of each epoch and test images for TensorBoard, into the run's tensorboard/."""
 
 
 @dataclass(frozen=True)
@@ -81,23 +118,36 @@ class DistributedConfig:
     timeout: int = 300
     """Seconds to wait for the others at the start."""
 
+    def __post_init__(self):
+        _check_least("--distributed.num-processes", self.num_processes, 1)
+        _check_least("--distributed.process-id", self.process_id, 0)
+        _check_least("--distributed.timeout", self.timeout, 1)
+        join = {
+            "--distributed.coordinator": self.coordinator,
+            "--distributed.num-processes": self.num_processes,
+            "--distributed.process-id": self.process_id,
+        }
+        missing = [flag for flag, value in join.items() if value is None]
+        if 0 < len(missing) < len(join):
+            raise UserError(f"{', '.join(missing)} must be given too: to join other processes takes {', '.join(join)}")
+        if missing:
+            return
+        if self.process_id >= self.num_processes:
+            raise UserError(
+                f"--distributed.process-id {self.process_id}: must be below --distributed.num-processes "
+                f"{self.num_processes}"
+            )
+        if not re.fullmatch(r".+:\d+", self.coordinator):
+            raise UserError(f"--distributed.coordinator {self.coordinator}: must be HOST:PORT")
+
 
 @dataclass(frozen=True)
-class Config:
-    """A training run."""
+class Launch:
+    """How a run is launched: its result does not depend on it."""
 
-    data: DataConfig = field(default_factory=DataConfig)
-    noise: NoiseConfig = field(default_factory=NoiseConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    data: DataPlace = field(default_factory=DataPlace)
     log: LogConfig = field(default_factory=LogConfig)
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
-    recipe: Literal["plain", "fast"] = "plain"
-    """The optimizer: plain is Adam at a constant rate, as in the original programs; fast is SOAP at a rate that rises
-    and falls once."""
-    model: Literal["auto", "mnist", "cifar"] = "auto"
-    """The network; auto takes the one made for the images' shape."""
-    seed: int = 0
-    """Of initial weights, shuffling and noise."""
     devices: int | None = None
     """How many devices of each process share a batch; by default all that JAX shows. A CPU is divided into as many."""
     parallel: Literal["jit", "pmap"] = "jit"
@@ -105,99 +155,67 @@ class Config:
     run_dir: Path | None = None
     """Where the run is written; by default runs/EXPERIMENT-DATE-TIME."""
     resume: bool = False
-    """Go on with the run in --run-dir from its latest checkpoint."""
+    """Go on with the run in --run-dir from its latest checkpoint; what the command line leaves out is the run's own."""
 
-    def check(self) -> None:
-        """Raise UserError on a value that no run can have."""
-        for name, value, least in (
-            ("--data.limit", self.data.limit, 1),
-            ("--train.epochs", self.train.epochs, 1),
-            ("--train.batch-size", self.train.batch_size, 1),
-            ("--seed", self.seed, 0),
-            ("--devices", self.devices, 1),
-            ("--distributed.num-processes", self.distributed.num_processes, 1),
-            ("--distributed.process-id", self.distributed.process_id, 0),
-            ("--distributed.timeout", self.distributed.timeout, 1),
-        ):
-            if value is not None and value < least:
-                raise UserError(f"{name} {value}: must be at least {least}")
-        if self.seed >= 2**32:
-            raise UserError(f"--seed {self.seed}: must be below 2**32")
-        rate = self.train.learning_rate
-        if rate is not None and not 0 < rate < float("inf"):
-            raise UserError(f"--train.learning-rate {rate}: must be a positive number")
-        join = {f"--distributed.{n.replace('_', '-')}": getattr(self.distributed, n) for n in _JOIN}
-        missing = [option for option, value in join.items() if value is None]
-        if 0 < len(missing) < len(join):
-            raise UserError(f"{', '.join(missing)} must be given too: to join other processes takes {', '.join(join)}")
-        if not missing and self.distributed.process_id >= self.distributed.num_processes:
-            raise UserError(
-                f"--distributed.process-id {self.distributed.process_id}: must be below --distributed.num-processes "
-                f"{self.distributed.num_processes}"
-            )
-        if not missing and not re.fullmatch(r".+:\d+", self.distributed.coordinator):
-            raise UserError(f"--distributed.coordinator {self.distributed.coordinator}: must be HOST:PORT")
+    def __post_init__(self):
+        _check_least("--devices", self.devices, 1)
         if self.resume and self.run_dir is None:
             raise UserError("--resume needs --run-dir: the directory of the run to go on with")
 
-    def to_json(self) -> dict[str, Any]:
-        """The configuration as JSON types, without where the run lies, whether it goes on, what else is logged, and on
-        what it runs.
-        """
-        record = dataclasses.asdict(self)
-        for name in ("run_dir", "resume", "log", "devices", "parallel", "distributed"):
-            del record[name]
-        del record["data"]["placement"]
-        record["data"]["dir"] = None if self.data.dir is None else str(self.data.dir)
-        return record
 
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "Config":
-        """The inverse of `to_json`; raises TypeError, ValueError or KeyError where `record` is no such thing."""
-        if not isinstance(record, dict) or not all(isinstance(record[key], dict) for key in ("data", "noise", "train")):
-            raise TypeError("data, noise and train are no JSON objects")
-        data_dir = record["data"]["dir"]
-        config = cls(
-            data=DataConfig(**record["data"] | {"dir": None if data_dir is None else Path(data_dir)}),
-            noise=NoiseConfig(**record["noise"]),
-            train=TrainConfig(**record["train"]),
-            recipe=record["recipe"],
-            model=record["model"],
-            seed=record["seed"],
-        )
-        check_types(config)
-        return config
+@dataclass(frozen=True)
+class DataOverride:
+    """Which images; the run's own where not given."""
+
+    name: str | None = None
+    """Data set."""
+    dir: Path | None = None
+    """Where prepared data sets lie."""
 
 
-def check_types(config: Any) -> None:
-    """Raise ValueError unless each field of the dataclass instance `config` has a value of its declared type."""
-    hints = get_type_hints(type(config))
-    for field_ in dataclasses.fields(config):
-        value, hint = getattr(config, field_.name), hints[field_.name]
-        if dataclasses.is_dataclass(hint):
-            check_types(value)
-        elif get_origin(hint) is Literal:
-            if value not in get_args(hint):
-                raise ValueError(f"{field_.name} is {value!r}, none of {', '.join(map(str, get_args(hint)))}")
-        elif not any(type(value) is kind or (kind is Path and isinstance(value, Path)) for kind in _kinds(hint)):
-            raise ValueError(f"{field_.name} is {value!r}")
+@dataclass(frozen=True)
+class NoiseOverride:
+    """How the input is corrupted; the run's own where not given."""
+
+    kind: str | None = None
+    """Name of a noise in `jaxae.noise`, or none."""
+    factor: float | str | None = None
+    """Strength of the noise; the kind's own where only a kind is given that is not the run's."""
+    clip: bool | None = None
+    """Clip noisy images to [0, 1]."""
+
+    def applied_to(self, own: NoiseConfig) -> NoiseConfig:
+        """The noise of a run trained with `own`, with what is given in place of its own."""
+        kind = self.kind or own.kind
+        factor = own.factor if self.factor is None and kind == own.kind else self.factor
+        clip = own.clip if self.clip is None and kind != "none" else bool(self.clip)
+        return NoiseConfig(kind, factor, clip)
 
 
-def _kinds(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) or (hint,)
+def flags(config: Any, prefix: str = "--") -> dict[str, Any]:
+    """The command line's options for the fields of the dataclass instance `config`, and their values."""
+    found: dict[str, Any] = {}
+    for each in dataclasses.fields(config):
+        value, name = getattr(config, each.name), prefix + each.name.replace("_", "-")
+        found |= flags(value, f"{name}.") if dataclasses.is_dataclass(value) else {name: value}
+    return found
 
 
-def options(config: Config) -> dict[str, Any]:
-    """The command line's options and their values, those left out that say where a run lies and what else it writes."""
-    flags = {"--recipe": config.recipe, "--model": config.model, "--seed": config.seed}
-    for group in ("data", "noise", "train"):
-        for key, value in dataclasses.asdict(getattr(config, group)).items():
-            flags[f"--{group}.{key.replace('_', '-')}"] = value
-    return flags
+def command_words(config: Any, start: Any) -> list[str]:
+    """The words of a command line that make `config` of `start`, two instances of one dataclass."""
+    before, words = flags(start), []
+    for flag, value in flags(config).items():
+        if value != before[flag]:
+            words += [flag] if value is True else [flag, str(value)]
+    return words
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """What sets `new` apart from `old`, a line each; where the data lies is no difference."""
-    before, after = options(old), options(new)
-    del before["--data.dir"], before["--data.placement"]
+    """What sets `new` apart from `old`, a line for each field."""
+    before, after = flags(old), flags(new)
     return [f"{flag} was {before[flag]}, is {after[flag]}" for flag in before if before[flag] != after[flag]]
+
+
+def _check_least(flag: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise UserError(f"{flag} {value}: must be at least {least}")

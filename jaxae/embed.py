@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Array, Float, Integer, PyTree, UInt8
 
-from jaxae import cli, data, figures, models, runs
-from jaxae.evaluate import DataArguments
-from jaxae.restore import TrainedRun, restore_run
-from jaxae.train import to_float
+from jaxae import command, ops
+from jaxae.config import DataOverride
+from jaxae.files import replacing
+from jaxae.models import Autoencoder
+from jaxae.run import figures, trained
+from jaxae.run.trained import TrainedRun
+from jaxae.training import to_float
 
 BATCH_SIZE = 500
 
@@ -27,7 +29,7 @@ class Arguments:
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
-    data: DataArguments = field(default_factory=DataArguments)
+    data: DataOverride = field(default_factory=DataOverride)
     split: Literal["train", "test"] = "test"
     """Which images."""
     checkpoint: Literal["latest", "best"] = "latest"
@@ -36,14 +38,14 @@ class Arguments:
 
 def encode(run: TrainedRun, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n rows columns features"]:
     """The codes of `images`, float32."""
-
-    @jax.jit
-    def encode_batch(params, batch):
-        return run.model.apply({"params": params}, to_float(batch), method="encode")
-
+    encode_batch = ops.jit(_encode_batch, run.model.way, static_argnums=0)
     starts = range(0, len(images), BATCH_SIZE)
     batches = (jnp.asarray(images[start : start + BATCH_SIZE]) for start in starts)
-    return np.concatenate([np.asarray(encode_batch(run.params, batch)) for batch in batches])
+    return np.concatenate([np.asarray(encode_batch(run.model, run.params, batch)) for batch in batches])
+
+
+def _encode_batch(model: Autoencoder, params: PyTree, images: Array) -> Array:
+    return model.apply({"params": params}, to_float(images), method="encode")
 
 
 def principal_components(codes: Float[np.ndarray, "n size"], count: int = 2) -> Float[np.ndarray, "n count"]:
@@ -77,17 +79,15 @@ def picture(points: Float[np.ndarray, "n 2"], labels: Integer[np.ndarray, " n"] 
 
 def main() -> None:
     """Embed as the command line says."""
-    arguments = cli.parse(Arguments)
-    run = restore_run(arguments.run_dir, arguments.checkpoint)
-    name, data_dir = arguments.data.name or run.config.data.name, arguments.data.dir or run.config.data.dir
-    images = data.load(name, arguments.split, data_dir, run.model.image_shape)
-    models.check_image_shape(run.config.model, images.shape[1:])
-    labels = data.load_labels(name, arguments.split, data_dir, run.model.image_shape)
+    arguments = command.parse(Arguments)
+    run = trained.restore(arguments.run_dir, arguments.checkpoint)
+    name, images = trained.open_images(run, arguments.data, arguments.split)
+    labels = trained.open_labels(run, arguments.data, arguments.split)
 
     codes = encode(run, images)
     stem = f"codes-{name.replace('/', '-').replace(':', '-')}-{arguments.split}"
     path = arguments.run_dir / f"{stem}.npz"
-    with runs.replacing(path) as temporary:
+    with replacing(path) as temporary:
         np.savez(temporary, codes=codes, **({} if labels is None else {"labels": labels}))
     points = principal_components(codes.reshape(len(codes), -1))
     title = f"codes of {len(codes):,} {arguments.split} images of {name}, epoch {run.epoch}"
@@ -98,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run_main(main)
+    command.run_main(main)

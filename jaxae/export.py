@@ -20,10 +20,11 @@ import numpy as np
 import tyro
 from flax import linen as nn
 
-from jaxae import cli, models, runs
+from jaxae import command, files, models, ops
 from jaxae.errors import UserError
 from jaxae.layers import ConvTranspose
-from jaxae.restore import TrainedRun, restore_run
+from jaxae.run import trained
+from jaxae.run.trained import TrainedRun
 from jaxae.torch_weights import to_torch
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -40,7 +41,7 @@ def to_jax(run: TrainedRun) -> bytes:
     size = f"{step}*h, {step}*w" if step > 1 else "h, w"
     least = -(-model.least_size // step)
     shape = export.symbolic_shape(f"b, {size}, {model.image_shape[2]}", constraints=[f"h >= {least}", f"w >= {least}"])
-    restore = jax.jit(lambda images: model.apply({"params": run.params}, images))
+    restore = ops.jit(lambda images: model.apply({"params": run.params}, images))
     exported = export.export(restore, platforms=PLATFORMS)(jax.ShapeDtypeStruct(shape, jnp.float32))
     return bytes(exported.serialize())
 
@@ -105,17 +106,16 @@ class Arguments:
 
 def main() -> None:
     """Export as the command line says."""
-    arguments = cli.parse(Arguments)
+    arguments = command.parse(Arguments)
     out = arguments.out
     if out.suffix not in FORMATS:
         raise UserError(f"{out}: exports end in {' or '.join(FORMATS)}")
     make, package = FORMATS[out.suffix]
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{out.suffix} files need the package {package}: pip install 'jaxae[export]'")
-    run = restore_run(arguments.run_dir, arguments.checkpoint)
+    run = trained.restore(arguments.run_dir, arguments.checkpoint)
     data = make(run)
-    with runs.replacing(out) as temporary:
-        temporary.write_bytes(data)
+    files.write_bytes(out, data)
     height, width, channels = run.model.image_shape
     print(
         f"written: {out} ({len(data) / 1e3:,.0f} kB), the {run.config.model} network after epoch {run.epoch}: "
@@ -124,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run_main(main)
+    command.run_main(main)

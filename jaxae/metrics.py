@@ -1,8 +1,11 @@
 """How close images are to their targets: MSE, PSNR and SSIM, one number per image.
 
 Images and targets are floats in [0, 1], ``[batch, height, width, channels]``, of one shape; everything is computed and
-comes back in float32. All are pure functions for use inside `jit`.
+comes back in float32. MSE and PSNR take NumPy's arrays too, of pictures of any size, and then give NumPy's.
+All are pure functions for use inside `jit`.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,21 +14,35 @@ from jaxtyping import Array, Float
 
 from jaxae.errors import UserError
 
-Images = Float[Array, "batch height width channels"]
+Images = Float[Array, "batch height width channels"] | Float[np.ndarray, "batch height width channels"]
+Values = Float[Array, " batch"] | Float[np.ndarray, " batch"]
+
+EXACT_PSNR = 100.0  # dB: what an image that is exact, of infinite PSNR, counts as in a mean
 
 _WINDOW = 11  # skimage's radius for σ = 1.5, truncate 3.5: 5 pixels to either side
 _SIGMA = 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
 
-def mse(images: Images, targets: Images) -> Float[Array, " batch"]:
+def mse(images: Images, targets: Images) -> Values:
     """Mean squared error over all the values of an image."""
-    return jnp.mean(jnp.square(images.astype(jnp.float32) - targets.astype(jnp.float32)), axis=(1, 2, 3))
+    xp = _namespace(images, targets)
+    return xp.mean(xp.square(images.astype(np.float32) - targets.astype(np.float32)), axis=(1, 2, 3))
 
 
-def psnr(images: Images, targets: Images) -> Float[Array, " batch"]:
+def psnr(images: Images, targets: Images) -> Values:
     """Peak signal-to-noise ratio in dB, -10 · log10(MSE), for a data range of 1; infinite for equal images."""
-    return -10 * jnp.log10(mse(images, targets))
+    with np.errstate(divide="ignore"):
+        return -10 * _namespace(images, targets).log10(mse(images, targets))
+
+
+def mean_psnr(values: Float[np.ndarray, " n"]) -> float:
+    """The mean over images of their PSNR in dB."""
+    return float(np.mean(np.minimum(values, EXACT_PSNR), dtype=np.float64))
+
+
+def _namespace(*arrays: Any) -> Any:
+    return np if all(isinstance(array, np.ndarray) for array in arrays) else jnp
 
 
 def ssim(images: Images, targets: Images) -> Float[Array, " batch"]:

@@ -1,7 +1,9 @@
-"""The two networks. Images are [batch, height, width, channels] floats in [0, 1]; so are the outputs."""
+"""The two networks, each with all that is known of it. Images and outputs are [batch, height, width, channels] floats
+in [0, 1].
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -15,17 +17,37 @@ Images = Float[Array, "batch height width channels"]
 Codes = Float[Array, "batch rows columns features"]
 
 
+class Recipe(NamedTuple):
+    """How a network is trained where the command line says nothing."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
 class Autoencoder(nn.Module):
     """An encoder and a decoder, each a chain of layers; ReLU between layers, sigmoid at the end.
 
     way: how convolutions are computed, a name in `jaxae.ops`; the parameters do not depend on it.
     dtype: what activations are computed in; the parameters and the output stay float32.
+
+    The class variables are what is known of a network beside its layers:
+
+    image_shape: [height, width, channels] of the images it is made for.
+    least_size, size_step: other sizes it takes: along each axis from `least_size` on in steps of `size_step`.
+    recipes: by name (see `jaxae.training.recipes`), how it is trained.
+    reach: pixels to either side that a pixel of the output depends on; None where that is most of an image.
+    micro_batches: by way of computing, how many images at a time a training step is best computed on.
     """
 
     way: str = "auto"
     dtype: jnp.dtype = jnp.float32
 
-    # For a way of computing, how many images at a time a training step is best computed on.
+    image_shape: ClassVar[tuple[int, int, int]]
+    least_size: ClassVar[int]
+    size_step: ClassVar[int]
+    recipes: ClassVar[Mapping[str, Recipe]]
+    reach: ClassVar[int | None] = None
     micro_batches: ClassVar[Mapping[str, int]] = {}
 
     @property
@@ -80,8 +102,10 @@ class MnistDenoiser(Autoencoder):
     """28×28×1 through a 3×3×64 code; other sizes work too: a multiple of 4, at least 20."""
 
     image_shape = (28, 28, 1)
-    micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 128}
     least_size, size_step = 20, 4
+    # those of fast were chosen on a validation part of the training split (experiments/recipe)
+    recipes: ClassVar[Mapping[str, Recipe]] = {"plain": Recipe(10, 128, 1e-3), "fast": Recipe(3, 64, 8e-3)}
+    micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 128}
 
     def encoder_layers(self):
         """28×28×1 → 14×14×16 → 7×7×32 → 3×3×64."""
@@ -104,8 +128,10 @@ class CifarAutoencoder(Autoencoder):
     """32×32×3 through a 28×28×8 code; other sizes work too: at least 5."""
 
     image_shape = (32, 32, 3)
-    micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 16, "xla_in_parts": 128}
     least_size, size_step = 5, 1
+    recipes: ClassVar[Mapping[str, Recipe]] = {"plain": Recipe(10, 128, 1e-3), "fast": Recipe(5, 64, 2e-2)}
+    reach = 4  # one pixel for each of four 3×3 layers
+    micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 16, "xla_in_parts": 128}
 
     def encoder_layers(self):
         """32×32×3 → 30×30×8 → 28×28×8."""
@@ -119,9 +145,16 @@ class CifarAutoencoder(Autoencoder):
 MODELS: dict[str, type[Autoencoder]] = {"mnist": MnistDenoiser, "cifar": CifarAutoencoder}
 
 
+def find(name: str) -> type[Autoencoder]:
+    """The network called `name` in `MODELS`. Raises UserError where there is none."""
+    if name not in MODELS:
+        raise UserError(f"no network is called {name!r}; there are: {', '.join(MODELS)}")
+    return MODELS[name]
+
+
 def build(name: str, way: str = "auto", precision: str = "float32") -> Autoencoder:
     """The network called `name` in `MODELS`, computed with `way` (see `jaxae.ops`) in `precision`, a float dtype."""
-    return MODELS[name](way, jnp.dtype(precision))
+    return find(name)(way, jnp.dtype(precision))
 
 
 def for_image_shape(shape: tuple[int, ...]) -> str:
@@ -139,7 +172,7 @@ def for_image_shape(shape: tuple[int, ...]) -> str:
 def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
     """Raise UserError unless the network called `name` takes images of `shape` and gives back the same shape."""
     height, width, channels = shape
-    model = MODELS[name]
+    model = find(name)
     if channels != model.image_shape[2]:
         raise UserError(f"the {name} network takes {model.image_shape[2]} channels, not images of {_text(shape)}")
     if min(height, width) < model.least_size or height % model.size_step or width % model.size_step:

@@ -1,17 +1,17 @@
 """A run's directory as training leaves it, without training."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxae import models, noise, runs
-from jaxae.checkpoints import Checkpoints
-from jaxae.config import Config, DataConfig, NoiseConfig
-from jaxae.plan import make_task, resolve_recipe
-from jaxae.train import TrainState
+from jaxae import models, noise
+from jaxae.config import Config, DataConfig, Launch, NoiseConfig
+from jaxae.experiments.plan import make_task, settle_training
+from jaxae.run import directory
+from jaxae.run.checkpoints import Checkpoints
+from jaxae.training import start
 
 
 def random_params(model: str, seed: int = 0) -> dict:
@@ -25,12 +25,11 @@ def random_params(model: str, seed: int = 0) -> dict:
 def write_run(run_dir: Path, model: str, epoch: int = 3, seed: int = 0) -> dict:
     """Make `run_dir` a run of the network called `model` on its embedded data set; returns its parameters."""
     data, factor = {"mnist": ("digits", 0.5), "cifar": ("dead_leaves", 0.1)}[model]
-    config = resolve_recipe(Config(DataConfig(data), NoiseConfig("gaussian", factor), model=model, seed=seed))
+    config = settle_training(Config(DataConfig(data), NoiseConfig("gaussian", factor), model=model, seed=seed))
     task = make_task(config, noise.parse("gaussian", factor), images=1000)
     params = jax.tree.map(jnp.asarray, random_params(model, seed))
-    run_dir.mkdir(parents=True)
-    runs.write_json(run_dir / runs.CONFIG, dataclasses.replace(config, run_dir=run_dir).to_json())
+    directory.claim(config, Launch(run_dir=run_dir))
     with Checkpoints(run_dir) as checkpoints:
-        state = TrainState(jnp.int32(7 * epoch), params, task.optimizer.init(params))
+        state = start(task, params)._replace(step=jnp.int32(7 * epoch))
         checkpoints.save(epoch, state, psnr=10.0)
     return jax.device_get(params)

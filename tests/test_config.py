@@ -1,14 +1,25 @@
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
 
-from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig, differences
+from jaxae.config import (
+    Config,
+    DataConfig,
+    DataPlace,
+    DistributedConfig,
+    Launch,
+    NoiseConfig,
+    NoiseOverride,
+    TrainConfig,
+    command_words,
+    differences,
+    flags,
+)
 from jaxae.errors import UserError
 
 CONFIG = Config(
-    data=DataConfig("mnist", Path("somewhere"), 100),
+    data=DataConfig("mnist", 100),
     noise=NoiseConfig("gaussian,salt", "0.1..0.5,0.2", clip=True),
     train=TrainConfig(3, 64, 0.01),
     model="mnist",
@@ -16,34 +27,63 @@ CONFIG = Config(
 )
 
 
-def test_json_keeps_every_field():
-    assert Config.from_json(json.loads(json.dumps(CONFIG.to_json()))) == CONFIG
-
-
 def test_differences_name_the_option_and_both_values():
     other = dataclasses.replace(CONFIG, seed=8, train=dataclasses.replace(CONFIG.train, batch_size=32))
-    assert differences(CONFIG, other) == ["--seed was 7, is 8", "--train.batch-size was 64, is 32"]
-    moved = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, dir=Path("elsewhere")), run_dir=Path("r"))
-    assert differences(CONFIG, moved) == []
+    assert differences(CONFIG, other) == ["--train.batch-size was 64, is 32", "--seed was 7, is 8"]
+    assert differences(CONFIG, CONFIG) == []
+
+
+def test_every_field_is_an_option():
+    assert set(flags(CONFIG)) == {
+        *("--data.name", "--data.limit", "--noise.kind", "--noise.factor", "--noise.clip"),
+        *("--train.epochs", "--train.batch-size", "--train.learning-rate", "--train.target"),
+        *("--train.ops", "--train.precision", "--recipe", "--model", "--seed"),
+    }
+
+
+def test_a_command_line_makes_one_configuration_of_another():
+    import tyro
+
+    assert tyro.cli(Config, args=command_words(CONFIG, Config())) == CONFIG
 
 
 @pytest.mark.parametrize(
-    ("config", "names"),
+    ("make", "names"),
     [
-        (Config(data=DataConfig(limit=0)), "--data.limit 0"),
-        (Config(train=TrainConfig(epochs=0)), "--train.epochs 0"),
-        (Config(train=TrainConfig(batch_size=-1)), "--train.batch-size -1"),
-        (Config(train=TrainConfig(learning_rate=-1e-3)), "--train.learning-rate -0.001"),
-        (Config(train=TrainConfig(learning_rate=float("nan"))), "--train.learning-rate nan"),
-        (Config(seed=-1), "--seed -1"),
-        (Config(seed=2**32), "--seed 4294967296"),
-        (Config(resume=True), "--run-dir"),
+        (lambda: DataConfig(limit=0), "--data.limit 0"),
+        (lambda: TrainConfig(epochs=0), "--train.epochs 0"),
+        (lambda: TrainConfig(batch_size=-1), "--train.batch-size -1"),
+        (lambda: TrainConfig(learning_rate=-1e-3), "--train.learning-rate -0.001"),
+        (lambda: TrainConfig(learning_rate=float("nan")), "--train.learning-rate nan"),
+        (lambda: Config(seed=-1), "--seed -1"),
+        (lambda: Config(seed=2**32), "--seed 4294967296"),
+        (lambda: Launch(resume=True), "--run-dir"),
+        (lambda: Launch(devices=0), "--devices 0"),
+        (lambda: DistributedConfig("localhost:1", process_id=0), "--distributed.num-processes"),
+        (lambda: DistributedConfig("localhost:1", 2, 2), "must be below"),
+        (lambda: DistributedConfig("localhost", 2, 1), "HOST:PORT"),
     ],
 )
-def test_values_that_no_run_can_have_are_refused_by_name(config, names):
+def test_values_that_no_run_can_have_are_refused_by_name(make, names):
     with pytest.raises(UserError, match=names):
-        config.check()
+        make()
 
 
-def test_the_defaults_pass():
-    Config().check()
+@pytest.mark.parametrize(
+    ("given", "own", "expected"),
+    [
+        (NoiseOverride(), NoiseConfig("gaussian", 0.1), NoiseConfig("gaussian", 0.1)),
+        (NoiseOverride("gaussian"), NoiseConfig("gaussian", 0.1), NoiseConfig("gaussian", 0.1)),
+        (NoiseOverride("salt"), NoiseConfig("gaussian", 0.1), NoiseConfig("salt", None)),
+        (NoiseOverride(factor=0.3), NoiseConfig("gaussian", 0.1, True), NoiseConfig("gaussian", 0.3, True)),
+        (NoiseOverride(clip=True), NoiseConfig("gaussian", 0.1), NoiseConfig("gaussian", 0.1, True)),
+        (NoiseOverride("none"), NoiseConfig("gaussian", 0.1, True), NoiseConfig("none", None, False)),
+    ],
+)
+def test_noise_that_is_not_given_is_the_runs_own(given, own, expected):
+    assert given.applied_to(own) == expected
+
+
+def test_where_the_data_lies_is_no_part_of_what_a_run_is():
+    assert "--data.dir" not in flags(Config())
+    assert flags(Launch(DataPlace(Path("x"))))["--data.dir"] == Path("x")

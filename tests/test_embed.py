@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxae.restore import TrainedRun
 
 from jaxae import embed, models
 from jaxae.config import Config
-from jaxae.restore import TrainedRun
 
 
 def test_principal_components_are_those_of_the_covariance():

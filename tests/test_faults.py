@@ -14,10 +14,11 @@ import time
 
 import pytest
 
-from jaxae import cli, experiment, runs
-from jaxae.config import Config, DataConfig, TrainConfig
+from jaxae import command as jaxae_command
+from jaxae.config import Config, DataConfig, Launch, TrainConfig
 from jaxae.errors import UserError
-from jaxae.experiments import mnist_denoise
+from jaxae.experiments import mnist_denoise, runner
+from jaxae.run import directory
 from tests import kills
 from tests.command import command, refused
 
@@ -93,32 +94,6 @@ def test_a_signal_saves_and_says_how_to_go_on(small, alone, tmp_path, number, st
     resumed = command(*words[2:])
     assert resumed.status == 0, resumed.err
     assert digest_of(run_dir) == digest_of(alone)
-
-
-def test_a_second_signal_leaves_at_once_and_a_long_epoch_is_given_up(small, tmp_path):
-    program = (
-        "import sys, time\n"
-        "from jaxae import cli, stopping\n"
-        "stopping.GRACE_SECONDS = float(sys.argv[1])\n"
-        "def main():\n"
-        "    with stopping.gently(lambda: print('save completed', flush=True)):\n"
-        "        print('ready', flush=True)\n"
-        "        end = time.monotonic() + 60\n"
-        "        while time.monotonic() < end: pass\n"
-        "cli.run_main(main)\n"
-    )
-    for grace, signals, says in ((60, 2, "once more to leave at once"), (0.3, 1, "giving up the epoch under way")):
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, str(grace)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stdout.readline() == "ready\n"
-        for _ in range(signals):
-            process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
-        out, err = process.communicate(timeout=10)
-        assert process.returncode == 143, err
-        assert says in err
-        assert ("save completed" in out) == (signals == 1)
 
 
 def test_a_run_that_is_going_on_is_not_written_by_another(small, tmp_path):
@@ -215,19 +190,19 @@ def test_a_loss_that_is_no_number_stops_the_run(small, tmp_path):
 
 
 def test_an_infinite_loss_keeps_the_epoch_before(small, tmp_path, monkeypatch):
-    fit = experiment.fit
+    fit = runner.fit
 
     def diverging(*arguments):
         for epoch in fit(*arguments):
-            yield epoch._replace(loss=math.inf) if epoch.number == 2 else epoch
+            yield epoch._replace(losses=epoch.losses * math.inf) if epoch.number == 2 else epoch
 
-    monkeypatch.setattr(experiment, "fit", diverging)
-    monkeypatch.setattr(cli, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(runner, "fit", diverging)
+    monkeypatch.setattr(jaxae_command, "enable_compilation_cache", lambda: None)
     run_dir = tmp_path / "run"
-    config = Config(DataConfig(f"folder:{small.images}"), train=TrainConfig(3, 32, ops="xla"), run_dir=run_dir)
+    config = Config(DataConfig(f"folder:{small.images}"), train=TrainConfig(3, 32, ops="xla"))
     with pytest.raises(UserError, match="the training loss is inf in epoch 2: the run stopped"):
-        experiment.run(mnist_denoise.EXPERIMENT, config)
-    assert [line["epoch"] for line in runs.read_metrics(run_dir)] == [1]
+        runner.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
+    assert [line["epoch"] for line in directory.read_history(run_dir)] == [1]
     assert kills.saved(run_dir) == 1
 
 
@@ -239,7 +214,10 @@ def test_a_sweep_leaves_out_what_diverges(small, tmp_path):
     assert "rate1e+30 is left out: its training or test error is not finite in epoch 1" in result.err
     assert (tmp_path / "sweep" / "table.md").read_text().count("gaussian 0.5") == 1
     assert "holds no state" in result.err
-    assert [path.name for path in (tmp_path / "sweep" / "seed0-rate1e+30").iterdir()] == ["config.json"]
+    assert [path.name for path in sorted((tmp_path / "sweep" / "seed0-rate1e+30").iterdir())] == [
+        "config.json",
+        "launch.json",
+    ]
 
 
 def test_preparation_survives_a_kill_and_a_rival(real_data, tmp_path):

@@ -10,7 +10,7 @@ import optax
 import pytest
 import scipy.stats
 
-from jaxae import models, noise, ops, train
+from jaxae import models, noise, ops, training
 from jaxae.errors import UserError
 from jaxae.torch_weights import from_torch, to_torch
 
@@ -78,7 +78,7 @@ def test_output_loss_and_gradients(name, way):
     loss.backward()
     gradients = from_torch({key: parameter.grad for key, parameter in network.named_parameters()})
 
-    run = jax.jit(jax.value_and_grad(train.loss_fn, argnums=(0, 2)), static_argnums=1)
+    run = jax.jit(jax.value_and_grad(training.loss_fn, argnums=(0, 2)), static_argnums=1)
     value, (to_params, to_inputs) = run(params, model, noisy, clean)
     np.testing.assert_allclose(value, loss.item(), rtol=1e-6)
     assert_trees_close(to_params, gradients, 1e-5)
@@ -114,18 +114,17 @@ def test_adam_trajectory(name, way):
     0.0006 % with an exact correction in Optax's place; in the first 30 steps by less than 1e-5.
     """
     network = original(name)
-    task = train.Task(models.build(name, way=way), optax.adam(1.0), noise.parse("gaussian", 0.2), BATCH)
-    member = train.make_member(task, seed=5, learning_rate=1e-3)
-    params = params_of(network)
-    state = train.TrainState(jnp.int32(0), params, task.optimizer.init(params))
+    task = training.Task(models.build(name, way=way), optax.adam(1.0), BATCH)
+    hyper = training.hyperparameters(5, 1e-3, noise.parse("gaussian", 0.2))
+    state = training.start(task, params_of(network))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)  # its eps, 1e-8, is also Optax's
-    step = jax.jit(train.train_step, static_argnums=0)
+    step = jax.jit(training.train_step, static_argnums=0)
     images = smooth_images(name, 10 * BATCH)
     losses = []
     for i in range(100):
         clean = jnp.asarray(np.roll(images, -i * BATCH, axis=0)[:BATCH])
-        noisy = task.noise(jax.random.fold_in(member.key, i), clean)
-        state, ours = step(task, member, state, noisy, clean)
+        noisy = hyper.noise(jax.random.fold_in(hyper.key, i), clean)
+        state, ours = step(task, hyper, state, noisy, clean)
         theirs = torch.nn.functional.mse_loss(network(to_nchw(noisy)), to_nchw(clean))
         optimizer.zero_grad()
         theirs.backward()

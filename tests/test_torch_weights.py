@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxae.restore import restore_run
 from PIL import Image
 
 from jaxae import experiment, models, runs
 from jaxae.config import Config, DataConfig, TrainConfig
 from jaxae.errors import UserError
-from jaxae.restore import restore_run
 from jaxae.torch_weights import __main__ as program
 from jaxae.torch_weights import files, from_torch, to_torch
 from jaxae.torch_weights.matching import originals_names

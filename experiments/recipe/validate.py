@@ -10,11 +10,11 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import optax
-
-from jaxae import cli, data, models, noise, train
 from jaxae.recipes import one_cycle
 from jaxae.scores import score
 from jaxae.soap import scale_by_soap
+
+from jaxae import cli, data, models, noise, train
 
 HELD_OUT = 5000
 DATA = {"mnist": ("mnist", 0.5), "cifar": ("cifar10", 0.1)}  # with the factor of Gaussian noise

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from jaxae.cli import run_main
+from jaxae.command import run_main
 from jaxae.data import available, default_data_dir, prepare
 from jaxae.data.official import BUILDERS
 from jaxae.data.places import EMBEDDED

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from jaxae.data import folder, reader
+from jaxae.data import folder, reader, records
 from jaxae.data.places import default_data_dir, find
 from jaxae.data.preparation import prepare
 from jaxae.errors import UserError
@@ -46,7 +46,7 @@ def count_bytes(name: str, split: str, data_dir: Path | None = None, shape: tupl
     """About what `load` would take in memory. Arguments and errors as for `load`."""
     if name.startswith(folder.PREFIX):
         return load(name, split, data_dir, shape).nbytes
-    return reader.count_bytes(ensure(name, data_dir), split)
+    return records.count_bytes(ensure(name, data_dir), split)
 
 
 def resolve(name: str, data_dir: Path | None = None, *, fallback: str = "digits", wanted: str = "mnist") -> Resolved:

@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import errno
-import fcntl
 import io
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from jaxae.data import folder, official
 from jaxae.data.places import EMBEDDED, default_data_dir, find
 from jaxae.errors import UserError
+from jaxae.files import locked
 
 RETRIES = 5  # of a request; with TFDS's own 10 it takes 200 s to see that the network is lost
 
@@ -95,13 +95,14 @@ def _builder_class(name: str):
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with the process that holds it."""
-    with path.open("w") as file:
+    """One process at a time; the others wait and say so."""
+    path.touch()
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked(path))
         except BlockingIOError:
             print(f"another process prepares this data set: waiting for {path}", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            held.enter_context(locked(path, wait=True))
         yield
 
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import hashlib
-import math
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from jaxae.data.prepared import CHUNK, check_split, damage_explained, image_and_label, open_builder, sizes_vary
 from jaxae.errors import UserError
-
-CHUNK = 4096  # records read at a time: one call for many is fast, one call for all would fill the memory
+from jaxae.files import replacing
 
 
 def read_images(directory: Path, split: str) -> UInt8[np.ndarray, "n height width channels"]:
@@ -31,18 +29,6 @@ def read_labels(directory: Path, split: str) -> Int[np.ndarray, " n"] | None:
     return labels if labels.size else None
 
 
-def count_bytes(directory: Path, split: str) -> int:
-    """About what the images of `split` take in memory."""
-    from jaxae.data.records import Records
-
-    info = open_builder(directory).info
-    check_split(info, split)
-    shape = info.features[image_and_label(info.features, info.supervised_keys, info.full_name)[0]].shape
-    if None in shape:  # known from an image alone
-        return Records(directory, split).nbytes
-    return info.splits[split].num_examples * math.prod(shape)
-
-
 def _read(directory: Path, split: str, what: str) -> np.ndarray:
     cache = directory / "jaxae_cache" / f"{split}.npz"
     key = _fingerprint(directory)
@@ -56,7 +42,7 @@ def _read(directory: Path, split: str, what: str) -> np.ndarray:
     arrays = _decode(directory, split)
     # A directory marked read-only is somebody's to keep as it is, even where permissions do not bind (root).
     if directory.stat().st_mode & 0o222:
-        _write_atomically(cache, key=np.asarray(key), **arrays)
+        _keep(cache, key=np.asarray(key), **arrays)
     return arrays[what]
 
 
@@ -67,32 +53,12 @@ def _fingerprint(directory: Path) -> str:
     return hashlib.sha256(repr(stats).encode()).hexdigest()
 
 
-def _write_atomically(path: Path, **arrays: np.ndarray) -> None:
-    """Writes the cache, or leaves things as they were where the directory is read-only or the disk full."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    try:
+def _keep(path: Path, **arrays: np.ndarray) -> None:
+    """Write the cache, or leave things as they were where the directory is read-only or the disk full."""
+    with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        with unfinished.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        os.replace(unfinished, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-
-
-def open_builder(directory: Path):
-    """The TFDS builder of the prepared data set in `directory`. UserError where its description cannot be read."""
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(str(directory))
-        _ = builder.info.full_name, builder.info.features, builder.info.supervised_keys, builder.info.splits
-    except Exception as error:  # whatever TFDS, protobuf and JSON make of broken bytes
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"the data set in {directory} is damaged ({type(error).__name__}: {reason}); delete it and prepare it again"
-        ) from error
-    return builder
 
 
 def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
@@ -123,60 +89,6 @@ def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
             f"data set {name} in {directory} holds {done} of {count} images; delete it and prepare it again"
         )
     return {"images": images, "labels": labels}
-
-
-def image_and_label(features, supervised_keys, name: str) -> tuple[str, str | None]:
-    """The keys of the image and of its class label, `image` and `label` or the supervised pair where there are many."""
-    import tensorflow_datasets as tfds
-
-    def pick(keys: list[str], preferred: tuple) -> str | None:
-        return next((key for key in (*preferred, *keys) if key in keys), None)
-
-    if not isinstance(features, tfds.features.FeaturesDict):
-        raise UserError(f"data set {name} has no image: its examples are {type(features).__name__}")
-    supervised = supervised_keys or ()
-    images = [
-        key
-        for key, feature in features.items()
-        if isinstance(feature, tfds.features.Image | tfds.features.Tensor)
-        and len(feature.shape) == 3
-        and feature.np_dtype == np.uint8
-    ]
-    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
-    image = pick(images, ("image", *supervised[:1]))
-    if image is None:
-        raise UserError(f"data set {name} has no uint8 image of rank 3; its features: {', '.join(features)}")
-    return image, pick(labels, ("label", *supervised[1:]))
-
-
-def check_split(info, split: str) -> None:
-    """Raise UserError unless the data set has `split`."""
-    if split not in info.splits:
-        there = ", ".join(sorted(info.splits)) or "none"
-        raise UserError(f"data set {info.full_name} has no split {split!r}; its splits: {there}")
-
-
-def sizes_vary(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> UserError:
-    """The error for images of shapes `one` and `other` in a data set."""
-    return UserError(
-        f"the images of {name} vary in size ({one} and {other}), and a network needs one: "
-        "export them as files and use folder:PATH, which crops and resizes"
-    )
-
-
-@contextlib.contextmanager
-def damage_explained(builder) -> Iterator[None]:
-    """Turn whatever the readers of TFDS, ArrayRecord, protobuf and OpenCV make of broken bytes into a UserError."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"data set {builder.info.full_name} in {builder.data_dir} is damaged ({reason}); "
-            "delete it and prepare it again"
-        ) from error
 
 
 def _examples(builder, split: str, features) -> Iterator[dict]:

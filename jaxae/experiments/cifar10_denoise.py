@@ -6,16 +6,16 @@ Real CIFAR-10, seed 0: test PSNR 25.09 dB, SSIM 0.874; with --recipe fast, seeds
 five epochs.
 """
 
-from jaxae import experiment
-from jaxae.cli import run_main
-from jaxae.plan import Experiment
+from jaxae.command import run_main
+from jaxae.experiments import runner
+from jaxae.experiments.plan import Experiment
 
 EXPERIMENT = Experiment("cifar10_denoise", data="cifar10", fallback="dead_leaves", model="cifar", gaussian_factor=0.1)
 
 
 def main() -> None:
     """Run the experiment as the command line says."""
-    experiment.main(EXPERIMENT, __doc__)
+    runner.main(EXPERIMENT, __doc__)
 
 
 if __name__ == "__main__":

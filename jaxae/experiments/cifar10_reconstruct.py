@@ -5,10 +5,10 @@ python -m jaxae.experiments.cifar10_reconstruct
 Real CIFAR-10, seed 0: test PSNR 27.17 dB, SSIM 0.968.
 """
 
-from jaxae import experiment
-from jaxae.cli import run_main
+from jaxae.command import run_main
 from jaxae.config import Config, NoiseConfig
-from jaxae.plan import Experiment
+from jaxae.experiments import runner
+from jaxae.experiments.plan import Experiment
 
 EXPERIMENT = Experiment(
     "cifar10_reconstruct",
@@ -21,7 +21,7 @@ EXPERIMENT = Experiment(
 
 def main() -> None:
     """Run the experiment as the command line says."""
-    experiment.main(EXPERIMENT, __doc__)
+    runner.main(EXPERIMENT, __doc__)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ About 50 seconds on 2 CPU cores. Real MNIST, seeds 0 to 2: test PSNR 20.15, 19.9
 20.76, 20.79 dB after three epochs.
 """
 
-from jaxae import experiment
-from jaxae.cli import run_main
-from jaxae.plan import Experiment
+from jaxae.command import run_main
+from jaxae.experiments import runner
+from jaxae.experiments.plan import Experiment
 
 EXPERIMENT = Experiment("mnist_denoise", data="mnist", fallback="digits", model="mnist")
 
 
 def main() -> None:
     """Run the experiment as the command line says."""
-    experiment.main(EXPERIMENT, __doc__)
+    runner.main(EXPERIMENT, __doc__)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jaxae import cli, experiment, runs
-from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
+from jaxae import command, files
+from jaxae.config import Config, DataPlace, Launch, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
-from jaxae.experiments import cifar10_denoise, mnist_denoise
+from jaxae.experiments import cifar10_denoise, mnist_denoise, runner
+from jaxae.run import directory
 
 GRID: dict[str, list[tuple[str, str]]] = {
     "mnist_denoise": [
@@ -76,17 +77,13 @@ class Arguments:
 def run_one(name: str, kind: str, factor: str, arguments: Arguments) -> tuple[Path, dict]:
     """Train for one kind of noise, unless that is done: the run's directory and its summary."""
     run_dir = arguments.run_dir / name / f"{kind}-{factor}".replace(",", "+")
-    if not (run_dir / runs.SUMMARY).exists():
-        config = Config(
-            data=DataConfig(dir=arguments.data_dir),
-            noise=NoiseConfig(kind, factor),
-            train=TrainConfig(epochs=arguments.epochs),
-            recipe=arguments.recipe,
-            run_dir=run_dir,
-            resume=True,
+    if not (run_dir / directory.SUMMARY).exists():
+        asked = Config(
+            noise=NoiseConfig(kind, factor), train=TrainConfig(epochs=arguments.epochs), recipe=arguments.recipe
         )
-        experiment.run(EXPERIMENTS[name], config)
-    path = run_dir / runs.SUMMARY
+        begun = directory.load_config(run_dir) if directory.is_run(run_dir) else asked
+        runner.run(EXPERIMENTS[name], begun, Launch(DataPlace(arguments.data_dir), run_dir=run_dir, resume=True))
+    path = run_dir / directory.SUMMARY
     try:
         summary = json.loads(path.read_bytes())
         row(summary, "")
@@ -106,7 +103,7 @@ def row(summary: dict, picture: str) -> str:
 
 def main() -> None:
     """Run the grid as the command line says."""
-    arguments = cli.parse(Arguments)
+    arguments = command.parse(Arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     lines = [
         "| data | noise | PSNR in [dB] | PSNR out | SSIM in | SSIM out | epochs | |",
@@ -118,10 +115,9 @@ def main() -> None:
             picture = f"{name}-{run_dir.name}.png".replace("+", "_")
             shutil.copyfile(run_dir / "figures" / "images.png", arguments.out / picture)
             lines.append(row(summary, picture))
-    with runs.replacing(arguments.out / "README.md") as temporary:
-        temporary.write_text(HEADING.format(recipe=arguments.recipe) + "\n".join(lines) + "\n")
+    files.write_text(arguments.out / "README.md", HEADING.format(recipe=arguments.recipe) + "\n".join(lines) + "\n")
     print(f"written: {arguments.out}/README.md and {len(lines) - 2} pictures")
 
 
 if __name__ == "__main__":
-    cli.run_main(main)
+    command.run_main(main)

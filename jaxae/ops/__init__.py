@@ -4,15 +4,23 @@ A way of computing is an :class:`Ops`: the layout it works in, two pure function
 options the compiler needs to make them fast. Kernels are ``[height, width, in, out]`` whatever the way, so parameters
 do not depend on it. A network calls ``enter`` once on its input and ``leave`` once on its output, and stays in the
 layout between.
+
+Every program is made by `jit` here, which gives the compiler those options: `jax.jit` itself is banned elsewhere (by
+ruff), since a network under it would run slower than it can without a word.
 """
 
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import jax
+from jax.stages import Wrapped
 
 from jaxae.errors import UserError
 from jaxae.ops import lanes, micro, random, rows, xla
 from jaxae.ops.types import Ops
 
-__all__ = ["WAYS", "Ops", "compiler_options", "micro", "pick", "random", "resolve"]
+__all__ = ["WAYS", "Ops", "compiler_options", "jit", "micro", "pick", "random", "resolve"]
 
 # "xla_in_parts" differs from "xla" in the micro-batches that `jaxae.models` gives it: XLA's compiler for TPUs takes
 # minutes over a convolution of few channels on a large batch.
@@ -44,9 +52,18 @@ def pick(name: str) -> Ops:
     return WAYS[resolve(name)]
 
 
-def compiler_options(name: str) -> dict[str, str]:
-    """What to give ``jax.jit(…, compiler_options=…)`` around a program that computes the way called `name`.
+def compiler_options(name: str) -> Mapping[str, str]:
+    """What the compiler of JAX's backend needs to know to make the way called `name` fast: nothing but on a CPU.
 
-    Without them the results are the same, only slower. They are XLA:CPU's: other backends take none.
+    Without them the results are the same, only slower.
     """
-    return dict(pick(name).compiler_options) if jax.default_backend() == "cpu" else {}
+    return pick(name).compiler_options if jax.default_backend() == "cpu" else {}
+
+
+@functools.lru_cache(maxsize=256)
+def jit(function: Callable[..., Any], way: str = "xla", **options: Any) -> Wrapped:
+    """`jax.jit` of `function`, which computes with `way` or with no network at all; `options` are `jax.jit`'s own.
+
+    The same function gives the same program, so this may be called anew for every use.
+    """
+    return jax.jit(function, compiler_options=dict(compiler_options(way)) or None, **options)

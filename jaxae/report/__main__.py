@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxae import cli, report
+from jaxae import command, files, report
 from jaxae.errors import UserError
 
 
@@ -26,25 +26,25 @@ class Arguments:
 
 def main() -> None:
     """Report as the command line says."""
-    arguments = cli.parse(Arguments)
+    arguments = command.parse(Arguments)
     if not arguments.run_dirs:
         raise UserError("no run is named: give the directory of at least one")
     out = arguments.out
     if out is not None and not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no directory {out.parent}")
-    cli.enable_compilation_cache()
+    command.enable_compilation_cache()
     runs = [report.load(run_dir) for run_dir in arguments.run_dirs]
     pages = {run_dir / report.REPORT: run for run_dir, run in zip(arguments.run_dirs, runs, strict=True)}
     if out is not None and len(runs) == 1:
         pages = {out: runs[0]}
     for path, run in pages.items():
-        report.write(path, report.page(run))
+        files.write_bytes(path, report.page(run))
         print(f"written: {path}")
     if len(runs) > 1:
         out = out or Path("comparison.html")
-        report.write(out, report.comparison(*runs))
+        files.write_bytes(out, report.comparison(*runs))
         print(f"written: {out}")
 
 
 if __name__ == "__main__":
-    cli.run_main(main)
+    command.run_main(main)

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from jaxae.config import options
+from jaxae.config import flags
 from jaxae.noise import describe
 from jaxae.report import examples
 from jaxae.report.markup import document, element, picture, table
@@ -32,7 +32,7 @@ def comparison(*runs: Run) -> bytes:
         element("h1", f"{len(runs)} runs compared"),
         _figures(numbered),
         _curves(numbered),
-        [_pictures(group) for group in _groups(numbered, lambda run: (run.config.data.name, run.images.shape))],
+        [_pictures(group) for group in _groups(numbered, lambda run: (run.config.data.name, run.test.images.shape))],
         _differences(numbered),
     )
 
@@ -50,7 +50,7 @@ def _name(each: Numbered) -> list[Element | str]:
 
 def _figures(runs: list[Numbered]) -> Element:
     best: set[tuple[int, str]] = set()
-    for group in _groups(runs, lambda run: (run.config.data.name, run.images.shape, run.noise)):
+    for group in _groups(runs, lambda run: (run.config.data.name, run.test.images.shape, describe(run.test.noise))):
         for name, choose in (("psnr", max), ("ssim", max), ("mse", min)):
             values = {each.number: each.run.summary["test"][name] for each in group}
             if len(group) > 1:
@@ -80,7 +80,7 @@ def _figures(runs: list[Numbered]) -> Element:
 
 
 def _curves(runs: list[Numbered]) -> Element | None:
-    trained = [each for each in runs if each.run.lines]
+    trained = [each for each in runs if each.run.history]
     if not trained:
         return None
 
@@ -95,9 +95,9 @@ def _curves(runs: list[Numbered]) -> Element | None:
 def _pictures(group: list[Numbered]) -> Element:
     """The same noisy test images restored by each run of `group`."""
     first, pictured = group[0].run, group[:PICTURED]
-    noise = next((run.noise for _, run in group if run.noise.kinds), first.noise)
-    indices = np.arange(examples.shown(first.images))
-    results = [examples.restore(run.model, run.params, run.images, indices, noise) for _, run in pictured]
+    noise = next((run.test.noise for _, run in group if run.test.noise.kinds), first.test.noise)
+    indices = np.arange(examples.shown(first.test.images))
+    results = [examples.restore(run.model, run.params, run.test.images, indices, noise) for _, run in pictured]
     shown = results[0]
 
     def one(position: int) -> Element:
@@ -124,7 +124,7 @@ def _pictures(group: list[Numbered]) -> Element:
 
 
 def _differences(runs: list[Numbered]) -> Element:
-    settings: list[dict[str, Any]] = [options(each.run.config) for each in runs]
+    settings: list[dict[str, Any]] = [flags(each.run.config) for each in runs]
     names = [name for name in settings[0] if len({str(one[name]) for one in settings}) > 1]
     if names:
         rows = [

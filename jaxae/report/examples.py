@@ -1,6 +1,5 @@
 """Test images restored for a page: at several strengths of noise, and the worst and the best of them."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -9,9 +8,9 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Integer, PyTree, UInt8
 
-from jaxae import metrics
+from jaxae import metrics, ops
 from jaxae.noise import KINDS, Noise
-from jaxae.scores import clipped, corrupt
+from jaxae.run import scores
 
 SAMPLE = 256  # test images restored at each strength; one compiled program restores so many at once
 MULTIPLES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the noise in training
@@ -36,7 +35,7 @@ def stronger(noise: Noise, multiple: float) -> Noise:
     A probability becomes that of being hit in so many passes, 1 - (1 - p)^multiple; photons become fewer.
     """
     ranges = []
-    for kind, (low, high) in zip(noise.kinds, noise.ranges, strict=True):
+    for kind, (low, high) in zip(noise.kinds, noise.ranges.tolist(), strict=True):
         middle = (low + high) / 2
         value = {
             "factor": middle * multiple,
@@ -47,13 +46,12 @@ def stronger(noise: Noise, multiple: float) -> Noise:
     return Noise(noise.kinds, tuple(ranges), noise.clip)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def _restore(
-    model: nn.Module, noise: Noise, params: PyTree, images: Array, indices: Array, strengths: Array
+    model: nn.Module, params: PyTree, noise: Noise, images: Array, indices: Array
 ) -> tuple[Array, Array, Array, Array]:
     """The noisy and the restored images as bytes, and the PSNR of each."""
-    clean, noisy = corrupt(noise, images, indices, strengths)
-    restored, seen = model.apply({"params": params}, noisy), clipped({}, noisy)
+    clean, noisy = scores.corrupt(noise, images, indices)
+    restored, seen = scores.restore(model, params, noisy), scores.restore(None, {}, noisy)
     bytes_ = (jnp.round(jnp.clip(x, 0, 1) * 255).astype(jnp.uint8) for x in (seen, restored))
     return *bytes_, metrics.psnr(seen, clean), metrics.psnr(restored, clean)
 
@@ -72,10 +70,8 @@ def restore(
     count = min(SAMPLE, len(images))
     padded = np.resize(indices, count)  # repeats them
     model = model.clone(way="xla")  # compiles fastest
-    kinds = Noise(noise.kinds, tuple((KINDS[kind].default,) * 2 for kind in noise.kinds), noise.clip)
-    arrays = _restore(
-        model, kinds, params, jnp.asarray(images[padded]), jnp.asarray(padded, jnp.uint32), jnp.asarray(noise.strengths)
-    )
+    program = ops.jit(_restore, model.way, static_argnums=0)
+    arrays = program(model, params, noise, images[padded], jnp.asarray(padded, jnp.uint32))
     noisy, restored, noisy_psnr, psnr = (array[: len(indices)] for array in jax.device_get(arrays))
     views = (_view(pixels) for pixels in (images[indices], noisy, restored))
     return Examples(noise, indices, *views, noisy_psnr, psnr)

@@ -5,7 +5,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from jaxae.config import options
+from jaxae import metrics
+from jaxae.config import flags
 from jaxae.noise import describe
 from jaxae.report import examples
 from jaxae.report.examples import Examples
@@ -26,7 +27,7 @@ def page(run: Run) -> bytes:
         element("p", f"{title}: {_about(run)}", class_="about"),
         _notice(run.summary),
         _tiles(run.summary),
-        _slider(levels) if run.noise.kinds else _plain_examples(levels[0]),
+        _slider(levels) if run.test.noise.kinds else _plain_examples(levels[0]),
         _extremes(run),
         _curves(run, levels),
         _facts(run),
@@ -37,7 +38,7 @@ def _about(run: Run) -> str:
     data = run.summary["data"]
     trained = f"{data['train_size']:,} training and " if "train_size" in data else ""
     return (
-        f"{data['name']} ({trained}{len(run.images):,} test images), noise {run.summary['noise']}, "
+        f"{data['name']} ({trained}{len(run.test.images):,} test images), noise {run.summary['noise']}, "
         f"{run.config.recipe} recipe, {run.summary['epochs']} epochs"
     )
 
@@ -73,10 +74,10 @@ def _tiles(summary: dict[str, Any]) -> Element:
 
 def _levels(run: Run) -> list[Examples]:
     """The first test images at each strength of noise; one level where there is no noise."""
-    multiples = examples.MULTIPLES if run.noise.kinds else (1.0,)
-    noises = [examples.stronger(run.noise, multiple) for multiple in multiples]
-    first = np.arange(min(examples.SAMPLE, len(run.images)))
-    return [examples.restore(run.model, run.params, run.images, first, noise) for noise in noises]
+    multiples = examples.MULTIPLES if run.test.noise.kinds else (1.0,)
+    noises = [examples.stronger(run.test.noise, multiple) for multiple in multiples]
+    first = np.arange(min(examples.SAMPLE, len(run.test.images)))
+    return [examples.restore(run.model, run.params, run.test.images, first, noise) for noise in noises]
 
 
 def card(shown: Examples, position: int, parts: list[Element]) -> Element:
@@ -156,14 +157,16 @@ def _extremes(run: Run) -> Element:
     order = np.argsort(run.psnr, kind="stable")
     halves = []
     for title, indices in (("Worst", order[:EXTREMES]), ("Best", order[::-1][:EXTREMES])):
-        shown = examples.restore(run.model, run.params, run.images, indices, run.noise)
+        shown = examples.restore(run.model, run.params, run.test.images, indices, run.test.noise)
         listed = [card(shown, position, after(shown, position)) for position in range(len(indices))]
         halves.append(element("div", element("h3", title), cards(listed)))
     return element(
         "section",
         element("h2", "Worst and best test images"),
         element(
-            "p", f"By PSNR after restoring, among {len(run.images):,}; noise {describe(run.noise)}.", class_="note"
+            "p",
+            f"By PSNR after restoring, among {len(run.test.images):,}; noise {describe(run.test.noise)}.",
+            class_="note",
         ),
         element("div", halves, class_="halves"),
     )
@@ -171,7 +174,7 @@ def _extremes(run: Run) -> Element:
 
 def _curves(run: Run, levels: list[Examples]) -> Element | None:
     plots = []
-    if run.lines:
+    if run.history:
         errors = [curve(run, "train_mse", "train", 0), curve(run, "mse", "test", 1)]
         plots.append(line_plot("Mean squared error", errors, "epoch", log=True))
         plots.append(line_plot("Test PSNR [dB]", [curve(run, "psnr", "test", 1)], "epoch"))
@@ -188,16 +191,16 @@ def _curves(run: Run, levels: list[Examples]) -> Element | None:
 
 def curve(run: Run, name: str, label: str, colour: int) -> Series:
     """A figure of each epoch."""
-    return Series(label, [(line["epoch"], line[name]) for line in run.lines if name in line], colour)
+    return Series(label, [(record["epoch"], record[name]) for record in run.history if name in record], colour)
 
 
 def _mean(psnr: np.ndarray) -> float:
-    return float(np.minimum(psnr, 100.0).mean(dtype=np.float64))  # an exact image counts as 100 dB, as in `Scores`
+    return metrics.mean_psnr(psnr)
 
 
 def _facts(run: Run) -> Element:
     summary = run.summary
-    given = {option: str(value) for option, value in options(run.config).items() if value is not None}
+    given = {option: str(value) for option, value in flags(run.config).items() if value is not None}
     settings = [[element("code", option), value] for option, value in given.items()]
     facts = []
     for group in ("data", "device", "versions"):
@@ -206,7 +209,7 @@ def _facts(run: Run) -> Element:
     if "params_digest" in summary:
         facts.append(["digest of the parameters", element("code", summary["params_digest"])])
     commands: list[Element] = []
-    if run.lines:  # else it was not trained here
+    if run.history:  # else it was not trained here
         commands.append(element("p", "The same command, versions and device give the same parameters:", class_="note"))
         commands.append(command(reproduce(run.config)))
     if "command" in summary:

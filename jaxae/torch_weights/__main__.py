@@ -7,12 +7,7 @@ Files are PyTorch's (.pt, .pth; only tensors are read, no code is run) or .safet
 """
 
 import dataclasses
-import os
-import shlex
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,17 +16,17 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from jaxae import cli, figures, noise, runs
-from jaxae.checkpoints import Checkpoints
-from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
-from jaxae.digest import digest
+from jaxae import command
+from jaxae.config import Config, DataConfig, DataPlace, Launch, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
-from jaxae.experiments import cifar10_denoise, mnist_denoise
-from jaxae.plan import make_plan
-from jaxae.restore import restore_run
-from jaxae.scores import means_with_noisy, score
+from jaxae.experiments import cifar10_denoise, mnist_denoise, runner
+from jaxae.experiments.plan import make_plan
+from jaxae.files import replacing, write_bytes, write_json
+from jaxae.run import directory, figures, summary, trained
+from jaxae.run.checkpoints import Checkpoints
+from jaxae.run.scores import score
 from jaxae.torch_weights import files, from_torch, matching, to_torch
-from jaxae.train import TrainState
+from jaxae.training import start
 
 EXPERIMENTS = {"mnist": mnist_denoise.EXPERIMENT, "cifar": cifar10_denoise.EXPERIMENT}
 
@@ -47,6 +42,7 @@ class Import:
     model: Literal["mnist", "cifar"]
     """The network."""
     data: DataConfig = field(default_factory=DataConfig)
+    place: Annotated[DataPlace, tyro.conf.arg(name="data")] = field(default_factory=DataPlace)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     recipe: Literal["plain", "fast"] = "plain"
@@ -92,84 +88,44 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     params = jax.tree.map(jnp.asarray, from_torch(matching.originals_names(state_dict, arguments.model, ordered)))
 
     experiment = EXPERIMENTS[arguments.model]
-    config = Config(
-        data=arguments.data,
-        noise=arguments.noise,
-        train=arguments.train,
-        recipe=arguments.recipe,
-        model=arguments.model,
-        seed=arguments.seed,
-        run_dir=run_dir,
-    )
-    cli.enable_compilation_cache()
-    plan = make_plan(experiment, config)
-    with jax.numpy_dtype_promotion("standard"):  # as in training
-        state = TrainState(jnp.int32(0), params, plan.task.optimizer.init(params))
-    scores = score(plan.task.model.apply, {"params": params}, plan.test_images, plan.task.noise)
-    summary = {
-        "experiment": experiment.name,
-        "model": arguments.model,
-        "test": means_with_noisy(scores, plan.test_images, plan.task.noise),
-        "data": {
-            "name": plan.config.data.name,
-            "reason": plan.data_reason,
-            "train_size": len(plan.train_images),
-            "test_size": len(plan.test_images),
-        },
-        "noise": noise.describe(plan.task.noise),
-        "epochs": 0,
-        "device": runs.device(),
-        "versions": runs.versions(),
-        "params_digest": digest(params),
-        "command": shlex.join(["python", "-m", "jaxae.torch_weights", *sys.argv[1:]]),
-    }
-    with _whole(run_dir) as folder:
-        runs.claim(dataclasses.replace(plan.config, run_dir=folder))
+    config = Config(arguments.data, arguments.noise, arguments.train, arguments.recipe, arguments.model, arguments.seed)
+    command.enable_compilation_cache()
+    plan = make_plan(experiment, config, Launch(arguments.place, run_dir=run_dir))
+    scores = score(plan.task.model, params, plan.test.images, plan.test.noise)
+    words = ["python", "-m", "jaxae.torch_weights", *sys.argv[1:]]
+    done = runner.describe(plan, params, scores, experiment.name, words) | {"epochs": 0}
+    with replacing(run_dir) as folder:
+        directory.claim(plan.config, dataclasses.replace(plan.launch, run_dir=folder))
         with Checkpoints(folder) as checkpoints:
-            checkpoints.save(0, state, summary["test"]["psnr"])
-        figures.write(folder, plan.task.model.apply, {"params": params}, plan.test_images, plan.task.noise, lines=[])
-        runs.write_json(folder / runs.SUMMARY, summary)
-    return summary
-
-
-@contextmanager
-def _whole(directory: Path) -> Iterator[Path]:
-    """A directory to write to, which becomes `directory` at the end; nothing is left of it if that is not reached."""
-    temporary = directory.with_name(f".{os.getpid()}-{directory.name}")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.replace(temporary, directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            checkpoints.save(0, start(plan.task, params), done["test"]["psnr"])
+        figures.write(folder, plan.task.model, params, plan.test, history=[])
+        write_json(folder / directory.SUMMARY, done)
+    return done
 
 
 def export_weights(arguments: Export) -> str:
     """Write the file; returns what is in it, in words."""
     files.check_suffix(arguments.file)
     files.check_package(arguments.file)
-    run = restore_run(arguments.run_dir, arguments.checkpoint)
+    run = trained.restore(arguments.run_dir, arguments.checkpoint)
     content = files.to_bytes(to_torch(jax.device_get(run.params)), arguments.file.suffix)
-    with runs.replacing(arguments.file) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(arguments.file, content)
     return f"the {run.config.model} network after epoch {run.epoch}"
 
 
 def main() -> None:
     """Import or export as the command line says."""
-    command = cli.parse(Arguments, description=__doc__).command
-    if isinstance(command, Export):
-        print(f"written: {command.file}, {export_weights(command)}")
+    asked = command.parse(Arguments, description=__doc__).command
+    if isinstance(asked, Export):
+        print(f"written: {asked.file}, {export_weights(asked)}")
         return
-    summary = import_weights(command)
-    test = summary["test"]
-    before = f" (noisy input {test['noisy_psnr']:.2f})" if "noisy_psnr" in test else ""
-    print(
-        f"{summary['data']['name']}, noise {summary['noise']}: test mse {test['mse']:.5f}, psnr {test['psnr']:.2f} dB"
-        f"{before}, ssim {test['ssim']:.4f}\n"
-        f"written: {command.run_dir}/ (epoch 0 of a run)"
-    )
+    done = import_weights(asked)
+    test = done["test"]
+    print(f"{done['data']['name']}, noise {done['noise']}: test {summary.line(test)}")
+    if test["psnr"] <= test.get("noisy_psnr", test["psnr"] - 1):
+        print("the network makes these images worse: is it trained, for this noise, on images in [0, 1]?")
+    print(f"written: {asked.run_dir}/ (epoch 0 of a run)")
 
 
 if __name__ == "__main__":
-    cli.run_main(main)
+    command.run_main(main)

@@ -1,0 +1,1 @@
+"""Classical denoising methods beside a trained network: `python -m jaxae.baselines`."""

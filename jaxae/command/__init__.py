@@ -1,0 +1,88 @@
+"""How every command starts and how it fails: one line on stderr and a non-zero exit status, never a traceback."""
+
+import errno
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jaxae.command import stopping
+from jaxae.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_BROKEN_PIPE = 141  # what a shell reports for a process ended by SIGPIPE
+LESS = "take a smaller --train.batch-size or --data.limit"
+ROOM = "free some space there or name another directory"
+REMEDIES = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) or name another directory",
+    errno.EACCES: "get the right to it or name another",
+    errno.EPERM: "get the right to it or name another",
+}
+
+
+def parse(arguments: type, *, description: str | None = None, default: Any = None) -> Any:
+    """The command line as an instance of the dataclass `arguments`; tyro refuses what is none, with status 2."""
+    import tyro
+
+    kwargs = {} if default is None else {"default": default}
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    prog = f"python -m {module.name.removesuffix('.__main__')}" if module is not None else None
+    return tyro.cli(arguments, prog=prog, description=description, **kwargs)
+
+
+def run_main(main: Callable[[], None]) -> NoReturn:
+    """Run a command's `main` and end the process with its status; a warning is one line too."""
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {_one_line(message)}", file=sys.stderr)
+    stopping.install()
+    try:
+        main()
+        sys.stdout.flush()
+    except UserError as error:
+        fail(error)
+    except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN_PIPE)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        fail(
+            f"{os.strerror(error.errno).lower()}{where}; {REMEDIES.get(error.errno, 'name another file or directory')}"
+        )
+    except MemoryError:
+        fail(f"out of memory; {LESS}")
+    except RuntimeError as error:  # JAX says that a device's memory is full by this and these words
+        if not str(error).startswith("RESOURCE_EXHAUSTED"):
+            raise
+        fail(f"the device is out of memory; {LESS}")
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT
+        print(stopping.farewell(), file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(128 + number)  # JAX would first wait for what the device is computing
+    sys.exit(0)
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def fail(message: object) -> NoReturn:
+    """Print one line and leave with the status of a user's error."""
+    print(f"error: {_one_line(message)}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def enable_compilation_cache() -> None:
+    """Keep compiled programs between runs, in ``$JAX_COMPILATION_CACHE_DIR`` or the user's cache directory."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(cache / "jaxae" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,148 @@
+"""Denoise pictures with a trained run.
+
+python -m jaxae.denoise RUN_DIR INPUT... --out DIR [--add-noise]
+
+RUN_DIR may also be `ready` or `ready-digits`: a network that is trained once, on drawn images (see docs/denoise.md).
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from jaxae import command, noise
+from jaxae.command import machine
+from jaxae.config import NoiseOverride
+from jaxae.data import pictures
+from jaxae.denoise import before_after, ready
+from jaxae.denoise.pipeline import Pipeline
+from jaxae.errors import UserError
+from jaxae.noise import Noise
+from jaxae.run import trained
+from jaxae.run.trained import TrainedRun
+
+LISTED = 20  # pictures whose metrics are printed
+FIGURE = "before-after.png"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Denoise pictures with a trained run."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """The run's directory; or ready, or ready-digits: a network that is trained once, on drawn images."""
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Pictures (PNG, JPEG, WebP, BMP, TIFF), and folders of them."""
+    out: Path
+    """Folder for the denoised pictures, under the names they have."""
+    add_noise: bool = False
+    """Add noise to clean pictures first, the run's own or that of --noise.*, and say how well it was removed."""
+    noise: NoiseOverride = field(default_factory=NoiseOverride)
+    checkpoint: Literal["latest", "best"] = "latest"
+    """Which of the run's checkpoints."""
+    overwrite: bool = False
+    """Replace what is already in the output folder under such a name."""
+    json: bool = False
+    """Print a JSON object instead of lines."""
+
+
+def check_out(out: Path, places: dict[Path, Path], extra: list[Path], overwrite: bool) -> None:
+    """Make the folder `out`; UserError where it cannot be written to or something is in the way of `places`."""
+    inputs = {source.resolve() for source in places}
+    wanted = [*places.values(), *extra]
+    for place in wanted:
+        if place.resolve() in inputs:
+            raise UserError(f"{place} is one of the inputs: name another --out")
+    if len(set(wanted)) < len(wanted):
+        raise UserError(f"a picture is called {FIGURE}, as the figure of --add-noise is: rename it")
+    there = [place for place in wanted if place.exists() or place.is_symlink()]
+    if there and not overwrite:
+        more = f" and {len(there) - 1:,} more are" if len(there) > 1 else " is"
+        raise UserError(f"{there[0]}{more} there already: add --overwrite, or name another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: {error.strerror.lower()}; name another folder") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise UserError(f"--out {out} is not writable: name another folder")
+
+
+def pick_noise(arguments: Arguments, run: TrainedRun) -> Noise | None:
+    """The noise to add, if any; where not given, as in training."""
+    if not arguments.add_noise:
+        if arguments.noise != NoiseOverride():
+            raise UserError("--noise.* says which noise to add: give --add-noise too")
+        return None
+    own = arguments.noise.applied_to(run.config.noise)
+    chosen = noise.parse(own.kind, own.factor, own.clip)
+    if not chosen.kinds:
+        raise UserError("--add-noise: the run was trained without noise; name one with --noise.kind")
+    return chosen
+
+
+def denoise(arguments: Arguments) -> dict[str, Any]:
+    """Denoise as `arguments` say; what was done, as JSON types, with the inputs that failed under ``failed``."""
+    places = pictures.find(arguments.inputs, arguments.out)
+    figure = arguments.out / FIGURE
+    check_out(arguments.out, places, [figure] if arguments.add_noise else [], arguments.overwrite)
+    command.enable_compilation_cache()
+    run = trained.restore(ready.run_directory(arguments.run_dir), arguments.checkpoint)
+    corruption = pick_noise(arguments, run)
+    batch = Pipeline(run, corruption, places)
+    batch.run()
+
+    rows = batch.rows
+    megapixels = sum(row["shape"][0] * row["shape"][1] for row in rows) / 1e6
+    result = {
+        "run_dir": str(arguments.run_dir),
+        "epoch": run.epoch,
+        "device": machine.device(),
+        "images": len(rows),
+        "megapixels": megapixels,
+        "seconds": batch.seconds,
+        "images_per_second": len(rows) / batch.seconds,
+        "megapixels_per_second": megapixels / batch.seconds,
+        "compile_seconds": batch.compile_seconds,
+        "pictures": rows,
+        "failed": batch.failed,
+    }
+    if corruption is not None and rows:
+        before_after.save(batch.columns, noise.describe(corruption), figure)
+        result |= {"noise": noise.describe(corruption), "means": before_after.means(rows), "figure": str(figure)}
+    return result
+
+
+def report(result: dict[str, Any], out: Path) -> None:
+    """Print `result` in lines."""
+    if "noise" in result:
+        listed = result["pictures"][:LISTED]
+        for row in [*listed, {"input": "mean", **result["means"]}]:
+            print(before_after.line(Path(row["input"]).name, row))
+        print(f"noise added: {result['noise']}; figure: {result['figure']}")
+    total = result["images"] + len(result["failed"])
+    of = f" of {total:,}" if result["failed"] else ""
+    print(
+        f"{result['images']:,}{of} pictures, {result['megapixels']:.1f} megapixels, in {result['seconds']:.1f} s: "
+        f"{result['images_per_second']:,.1f} pictures/s, {result['megapixels_per_second']:.2f} megapixels/s "
+        f"(and {result['compile_seconds']:.1f} s of compiling)\nwritten: {out}/"
+    )
+
+
+def main() -> None:
+    """Denoise as the command line says."""
+    arguments = command.parse(Arguments)
+    result = denoise(arguments)
+    if arguments.json:
+        print(json.dumps(result, indent=2))
+    else:
+        report(result, arguments.out)
+    if result["failed"]:
+        sys.exit(command.EXIT_USER_ERROR)
+
+
+if __name__ == "__main__":
+    command.run_main(main)

@@ -1,0 +1,140 @@
+"""What a configuration comes to: the data set, the noise, the network and the recipe, each settled or refused.
+
+Everything that can be refused is refused here, before anything is compiled.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxae import data, models, noise, ops
+from jaxae.config import Config, DataConfig, Launch, TrainConfig
+from jaxae.data.records import Records
+from jaxae.data.stream import Stream, fits_device, fits_host
+from jaxae.errors import UserError
+from jaxae.noise import Noise
+from jaxae.run import directory, tensorboard
+from jaxae.run.trained import TestSet
+from jaxae.training import Hyperparameters, Task, hyperparameters, make_optimizer, parallel, steps_per_epoch
+
+
+class Experiment(NamedTuple):
+    """What sets an experiment apart: a name, its data, and the configuration that its command line starts from."""
+
+    name: str
+    data: str  # what --data.name auto stands for
+    fallback: str  # the embedded data set that takes its place
+    model: str  # the network that the images of a folder, which have no shape of their own, are cut for
+    config: Config = Config()
+    gaussian_factor: float = 0.5
+
+
+class Plan(NamedTuple):
+    """A run with everything settled: `config` names no auto and leaves no number open."""
+
+    config: Config
+    launch: Launch
+    task: Task
+    hyper: Hyperparameters
+    train_images: UInt8[np.ndarray, "n h w c"] | Stream  # for the device, or to stay on the host
+    test: TestSet
+    data_reason: str | None  # why the data set is not the experiment's own
+
+
+def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: parallel.Devices | None = None) -> Plan:
+    """Settle what `config` and `launch` leave open, for `devices` that share each batch.
+
+    Raises UserError for what no run can do, naming the input and the remedy.
+    """
+    if launch.log.tensorboard:
+        tensorboard.require()
+    if launch.run_dir is None:
+        launch = dataclasses.replace(launch, run_dir=directory.default(experiment.name))
+    directory.check(launch)
+    ops.pick(config.train.ops)
+    config, corruption = settle_noise(config, experiment.gaussian_factor)
+    wanted = models.find(experiment.model if config.model == "auto" else config.model)
+    chosen = data.resolve(config.data.name, launch.data.dir, fallback=experiment.fallback, wanted=experiment.data)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=chosen.name))
+    train_images = load_train_images(config.data, launch, wanted.image_shape)
+    test = TestSet(chosen.name, _load(chosen.name, "test", launch.data.dir, wanted.image_shape), corruption)
+    config = settle_training(settle_model(config, train_images.shape[1:]))
+    parallel.check_batch_size(config.train.batch_size, devices)
+    task = make_task(config, corruption, len(train_images), devices)
+    hyper = hyperparameters(config.seed, config.train.learning_rate, corruption)
+    return Plan(config, launch, task, hyper, train_images, test, chosen.reason)
+
+
+def load_train_images(
+    wanted: DataConfig, launch: Launch, shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "n h w c"] | Stream:
+    """The training images, where `launch` wants them; `shape` is that of a folder's images."""
+    name, placement = (wanted.name, "train", launch.data.dir), launch.data.placement
+    size = data.count_bytes(*name, shape)
+    on_device = placement == "device" or (placement == "auto" and fits_device(size))
+    if launch.parallel == "pmap" and not on_device:
+        raise UserError(
+            "--parallel pmap trains on images on the device: use --parallel jit, or --data.placement device"
+        )
+    if on_device:
+        return _load(*name, shape)[: wanted.limit]
+    if wanted.name.startswith("folder:") or fits_host(size):
+        return Stream(_load(*name, shape)[: wanted.limit])
+    return Stream(Records(data.ensure(wanted.name, launch.data.dir), "train", wanted.limit))
+
+
+@functools.lru_cache(maxsize=2)  # the members of a sweep share their images
+def _load(
+    name: str, split: str, data_dir: Path | None, shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "n height width channels"]:
+    images = data.load(name, split, data_dir, shape)
+    images.setflags(write=False)
+    return images
+
+
+def settle_noise(config: Config, gaussian_factor: float = 0.5) -> tuple[Config, Noise]:
+    """`config` with its noise's strength written out, and the noise."""
+    settings = config.noise
+    if settings.kind == "gaussian" and settings.factor is None:
+        settings = dataclasses.replace(settings, factor=gaussian_factor)
+    corruption = noise.parse(settings.kind, settings.factor, settings.clip)
+    return dataclasses.replace(config, noise=settings), corruption
+
+
+def settle_model(config: Config, image_shape: tuple[int, ...]) -> Config:
+    """`config` with the network for `image_shape` named. Raises UserError where none, or not the named one, fits."""
+    name = models.for_image_shape(image_shape) if config.model == "auto" else config.model
+    models.check_image_shape(name, image_shape)
+    return dataclasses.replace(config, model=name)
+
+
+def settle_training(config: Config) -> Config:
+    """`config` with the recipe's own numbers for its network written where it names none."""
+    own, given = models.find(config.model).recipes[config.recipe], config.train
+    train = dataclasses.replace(
+        given,
+        epochs=given.epochs or own.epochs,
+        batch_size=given.batch_size or own.batch_size,
+        learning_rate=given.learning_rate or own.learning_rate,
+    )
+    return dataclasses.replace(config, train=train)
+
+
+def make_task(config: Config, corruption: Noise, images: int, devices: parallel.Devices | None = None) -> Task:
+    """What the program of a settled `config` is compiled for, on so many training images."""
+    settings: TrainConfig = config.train
+    if settings.target == "noisy" and not corruption.keeps_mean:
+        raise UserError(
+            f"--train.target noisy needs noise that leaves the mean alone, not {noise.describe(corruption)}: "
+            f"take gaussian, uniform, speckle or poisson without --noise.clip"
+        )
+    steps = settings.epochs * steps_per_epoch(images, settings.batch_size)
+    if steps >= 2**31:  # the step is an int32
+        raise UserError(f"--train.epochs {settings.epochs}: makes {steps:,} steps, and a run has fewer than 2**31")
+    model = models.build(config.model, settings.ops, settings.precision)
+    optimizer = make_optimizer(config.recipe, steps)
+    return Task(model, optimizer, settings.batch_size, settings.target, devices)

@@ -1,0 +1,64 @@
+"""Files that are written whole, and locks that go with the process that holds them."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes `path` at the end: a reader sees the old file or the new, never half of one.
+
+    The same serves for a directory. Nothing is left behind where the block fails.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path, name: str) -> list[Path]:
+    """What killed processes were `replacing` the file `name` in `folder` with."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in found if re.fullmatch(rf"\.\d+-{re.escape(name)}", path.name)]
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content`, all of it or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, all of it or nothing."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, all of it or nothing."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold the lock on the file or directory `path`, which is there, until the block or the process ends.
+
+    Raises BlockingIOError where another process holds it, unless `wait`; OSError where the file system cannot lock.
+    """
+    held = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(held)

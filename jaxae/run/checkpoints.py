@@ -1,0 +1,227 @@
+"""Checkpoints of a run, by Orbax: written in the background, each with digests of all that is restored from it.
+
+The latest two and the best are kept, so that there is one to fall back on where the latest is damaged.
+"""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import json
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import jax
+from jaxtyping import PyTree
+from orbax.checkpoint.experimental.v1 import training
+
+from jaxae.errors import UserError
+from jaxae.run.digest import digest
+from jaxae.training import TrainState
+
+Choice = Literal["latest", "best"]
+
+
+class Checkpoints:
+    """The checkpoints in a run's directory, one after each epoch that was saved; use it as a context manager."""
+
+    def __init__(self, run_dir: Path, read_only: bool = False):
+        """Open ``run_dir/checkpoints``, made where it is missing; `read_only` changes nothing there."""
+        _report_once()
+        self.directory = (run_dir / "checkpoints").resolve()
+        self._psnr: dict[int, float] = {}
+        self._checkpointer = training.Checkpointer(
+            self.directory,
+            save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=training.preservation_policies.AnyPreservationPolicy(
+                [training.preservation_policies.LatestN(2), _Best(self)]
+            ),
+            cleanup_tmp_directories=not read_only,  # what a killed run was writing
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        """Wait for the save under way, if any; an error that is on its way out counts more than one of the save."""
+        with contextlib.suppress(Exception) if kind else _explained(f"a checkpoint in {self.directory}"):
+            self._checkpointer.close()
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs there are checkpoints of, in order; whether they are intact shows when they are restored."""
+        return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the highest test PSNR of those kept."""
+        return max(self.epochs, key=self._psnr_of, default=None)
+
+    def save(self, epoch: int, state: TrainState, psnr: float) -> None:
+        """Save `state` as it is after `epoch`; returns before it is on disk. Errors are UserErrors, see `wait`."""
+        # the next epoch consumes the original while this one is being written
+        state = jax.tree.map(lambda leaf: leaf.copy(), state)
+        content = {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
+        with _explained(f"the checkpoint of epoch {epoch} or the one before, in {self.directory}"):
+            self._checkpointer.save_checkpointables_async(
+                epoch, content, custom_metadata=_record({name: digest(part) for name, part in content.items()}, psnr)
+            )
+        self._psnr[epoch] = psnr
+
+    def wait(self) -> None:
+        """Return when the save under way, if any, is on disk. Raises UserError where it cannot be written."""
+        with _explained(f"a checkpoint in {self.directory}"):
+            self._checkpointer.wait()
+
+    def restore(self, epoch: int, like: TrainState) -> TrainState:
+        """The state after `epoch`, on the devices and with the types of `like`. Raises UserError if it is damaged."""
+        rest = {"step": like.step, "opt_state": like.opt_state}
+        loaded = self._load(epoch, {"params": like.params, "rest": rest})
+        return TrainState(loaded["rest"]["step"], loaded["params"], loaded["rest"]["opt_state"])
+
+    def restore_params(self, epoch: int, like: PyTree) -> PyTree:
+        """The parameters after `epoch` alone, whatever they were trained with and on."""
+        return self._load(epoch, {"params": like})["params"]
+
+    def restore_latest(self, like: TrainState) -> TrainState:
+        """The state of the latest checkpoint that is intact, to go on from; `like` itself where there is none yet.
+
+        Checkpoints after it are damaged: a warning names them, and they are put aside, out of the way of the epochs to
+        come. Raises UserError where every one is damaged.
+        """
+        if not self.epochs:
+            return like
+        damaged, epoch, state = self._first_intact(self.epochs[::-1], lambda epoch: self.restore(epoch, like))
+        if damaged:
+            _warn(damaged, f"going on from checkpoint {epoch}")
+            self._put_aside([epoch for epoch, _ in damaged])
+        return state
+
+    def restore_chosen(self, choice: Choice, like: PyTree) -> tuple[int, PyTree]:
+        """The epoch and the parameters of the latest or the best checkpoint; of the next one where it is damaged.
+
+        A warning says so then. Raises UserError where every one is damaged.
+        """
+        order = sorted(self.epochs, key=(lambda epoch: epoch) if choice == "latest" else self._psnr_of, reverse=True)
+        damaged, epoch, params = self._first_intact(order, lambda epoch: self.restore_params(epoch, like))
+        if damaged:
+            _warn(damaged, f"using checkpoint {epoch} in its place")
+        return epoch, params
+
+    def _first_intact(self, order: list[int], restore: Any) -> tuple[list[tuple[int, UserError]], int, Any]:
+        damaged: list[tuple[int, UserError]] = []
+        for epoch in order:
+            try:
+                return damaged, epoch, restore(epoch)
+            except UserError as error:
+                damaged.append((epoch, error))
+        said = "; ".join(str(error) for _, error in damaged)
+        raise UserError(f"{said}; no intact checkpoint is left: train again in another --run-dir") from damaged[0][1]
+
+    def _put_aside(self, epochs: list[int]) -> None:
+        if jax.process_index() == 0:
+            for epoch in epochs:
+                aside = self.directory / f"{epoch}.damaged"
+                shutil.rmtree(aside, ignore_errors=True)
+                (self.directory / str(epoch)).rename(aside)
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices("damaged checkpoints are out of the way")
+        self._checkpointer.reload()
+
+    def _psnr_of(self, epoch: int) -> float:
+        """The test PSNR that `epoch` was saved with; that of a damaged checkpoint is below any."""
+        if epoch not in self._psnr:
+            try:
+                self._psnr[epoch] = self._recorded(epoch)["psnr"]
+            except Exception:  # Orbax raises what it likes on a damaged file
+                self._psnr[epoch] = float("-inf")
+        return self._psnr[epoch]
+
+    def _recorded(self, epoch: int) -> dict[str, Any]:
+        """What `_record` gave when `epoch` was saved. Raises where it is not that any more."""
+        record = self._checkpointer.checkpointables_metadata(epoch).custom_metadata
+        if _record({name: record[f"{name}_digest"] for name in ("params", "rest")}, record["psnr"]) != record:
+            raise ValueError("its record is not what was written")
+        return record
+
+    def _load(self, epoch: int, like: dict[str, Any]) -> dict[str, Any]:
+        where = f"checkpoint {epoch} in {self.directory}"
+        try:
+            loaded = self._checkpointer.load_checkpointables(epoch, jax.tree.map(_abstract, like))
+            recorded = self._recorded(epoch)
+        except Exception as error:  # Orbax and TensorStore raise what they like on a damaged file
+            raise UserError(f"{where} cannot be read, damaged or of another network") from error
+        for name, part in loaded.items():
+            if digest(part) != recorded[f"{name}_digest"]:
+                what = "parameters are" if name == "params" else "step or optimizer state is"
+                raise UserError(f"{where} is damaged: its {what} not what was saved")
+        return loaded
+
+
+class _Best(training.preservation_policies.PreservationPolicy):
+    """Keep the checkpoint with the highest test PSNR."""
+
+    def __init__(self, checkpoints: Checkpoints):
+        self._checkpoints = checkpoints
+
+    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
+        best = max((checkpoint.step for checkpoint in checkpoints), key=self._checkpoints._psnr_of, default=None)
+        return [checkpoint.step == best for checkpoint in checkpoints]
+
+
+def _record(digests: dict[str, str], psnr: float) -> dict[str, Any]:
+    """What is kept with a checkpoint to tell whether it is intact, the record itself included."""
+    record: dict[str, Any] = {f"{name}_digest": value for name, value in digests.items()} | {"psnr": psnr}
+    return record | {"record_digest": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
+
+
+def _warn(damaged: list[tuple[int, UserError]], remedy: str) -> None:
+    warnings.warn("; ".join(str(error) for _, error in damaged) + f"; {remedy}", stacklevel=3)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Make one line of whatever Orbax and TensorStore raise when they cannot write."""
+    try:
+        yield
+    except Exception as error:
+        _fail(what, error)
+
+
+def _fail(what: str, error: Exception) -> NoReturn:
+    reasons = {
+        "No space left": "no space left on device",
+        "Disk quota": "disk quota exceeded",
+        "File too large": "a limit on the size of files is reached",
+    }
+    reason = next((reasons[sign] for sign in reasons if sign in str(error)), " ".join(str(error).split())[:200])
+    raise UserError(
+        f"cannot write {what}: {reason}; the last checkpoint before it is intact: make room there and add --resume"
+    ) from error
+
+
+@functools.cache
+def _report_once() -> None:
+    """Keep to ourselves what Orbax, asyncio and TensorStore's threads say at length of an error that is raised too."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Orbax gives up on a damaged checkpoint and leaves coroutines behind, which complain whenever they are collected.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    report = sys.unraisablehook
+
+    def report_others(unraisable: Any) -> None:
+        if not inspect.iscoroutine(unraisable.object) and str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others
+
+
+def _abstract(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)

@@ -1,0 +1,110 @@
+"""Pictures of a run, as PNG in its `figures/`: rows of images, and the curves of training."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, PyTree, UInt8
+
+from jaxae import metrics, ops
+from jaxae.files import replacing
+from jaxae.models import Autoencoder
+from jaxae.noise import Noise, describe
+from jaxae.run.scores import corrupt, restore, way
+from jaxae.run.trained import TestSet
+
+INK, MUTED, GRID = "#1a1a2e", "#6b7280", "#e5e7eb"
+TRAIN, TEST = "#2563eb", "#d9480f"
+
+Images = Float[Array, "n h w c"]
+
+
+def write(
+    run_dir: Path, model: Autoencoder, params: PyTree, test: TestSet, history: list[dict[str, Any]], columns: int = 10
+) -> None:
+    """Write `images.png`, the first test images before and after, and, where there is a `history`, `curves.png`."""
+    folder = run_dir / "figures"
+    folder.mkdir(exist_ok=True)
+    clean, noisy, restored = before_and_after(model, params, test.noise, test.images[:columns])
+    noisy_row = {describe(test.noise): noisy} if test.noise.kinds else {}
+    rows = {"original": clean} | noisy_row | {"restored": restored}
+    save(image_rows(rows, clean), folder / "images.png")
+    if history:
+        save(curves(history), folder / "curves.png")
+
+
+def before_and_after(
+    model: Autoencoder, params: PyTree, noise: Noise, images: UInt8[np.ndarray, "n h w c"]
+) -> tuple[Images, Images, Images]:
+    """The first test images clean, noisy as a picture shows them, and restored."""
+    return ops.jit(_before_and_after, way(model), static_argnums=0)(model, params, noise, images)
+
+
+def _before_and_after(model: Autoencoder, params: PyTree, noise: Noise, images: Array) -> tuple[Array, Array, Array]:
+    clean, noisy = corrupt(noise, images, jnp.arange(len(images), dtype=jnp.uint32))
+    return clean, restore(None, {}, noisy), restore(model, params, noisy)
+
+
+def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"]):
+    """A figure with a labelled row of images for each of `rows`, each image with its PSNR against `clean` below it."""
+    plt = pyplot()
+    count, height, width, channels = clean.shape
+    gap = max(1, width // 12)
+    centres = np.arange(count) * (width + gap) + (width - 1) / 2
+    size = (count * 1.05 + 0.9, len(rows) * (1.05 * height / width + 0.25))
+    figure, axes = plt.subplots(len(rows), figsize=size, squeeze=False, layout="constrained")
+    psnr = ops.jit(metrics.psnr)
+    for (label, images), axis in zip(rows.items(), axes[:, 0], strict=True):
+        strip = np.ones((height, count, width + gap, channels), np.float32)  # one picture a row draws fastest
+        strip[:, :, :width] = np.asarray(images).swapaxes(0, 1)
+        strip = strip.reshape(height, -1, channels)[:, :-gap]
+        axis.imshow(strip.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        decibels = [f"{value:.1f} dB" if np.isfinite(value) else "" for value in np.asarray(psnr(images, clean))]
+        axis.set_xticks(centres, decibels, fontsize=8, color=MUTED)
+        axis.tick_params(length=0, pad=2)
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
+        axis.set_ylabel(label.replace(" + ", "\n+ "), fontsize=9, color=INK)
+    return figure
+
+
+def curves(history: list[dict[str, Any]]):
+    """A figure of the MSE and the PSNR after each epoch."""
+    plt = pyplot()
+    from matplotlib.ticker import MaxNLocator
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    epochs = [record["epoch"] for record in history]
+    left.plot(epochs, [record["train_mse"] for record in history], color=TRAIN, marker="o", ms=3, label="train")
+    left.plot(epochs, [record["mse"] for record in history], color=TEST, marker="o", ms=3, label="test")
+    left.set_title("mean squared error", fontsize=10, color=INK, loc="left")
+    left.set_yscale("log")
+    left.legend(frameon=False, fontsize=9)
+    right.plot(epochs, [record["psnr"] for record in history], color=TEST, marker="o", ms=3)
+    right.set_title("test PSNR [dB], mean over images", fontsize=10, color=INK, loc="left")
+    for axis in (left, right):
+        axis.set_xlabel("epoch", fontsize=9, color=MUTED)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(True, which="both", color=GRID, lw=0.6)
+        axis.tick_params(labelsize=8, colors=MUTED, which="both")
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def save(figure, path: Path) -> None:
+    """Write `figure` as PNG and free it."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=130, facecolor="white", format="png")
+    pyplot().close(figure)
+
+
+def pyplot():
+    """matplotlib.pyplot, drawing without a screen."""
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    import matplotlib.pyplot as plt
+
+    return plt

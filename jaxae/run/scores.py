@@ -1,0 +1,75 @@
+"""How well a network restores test images, each corrupted the same way for every run."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, PyTree, UInt8, UInt32
+
+from jaxae import metrics, ops
+from jaxae.models import Autoencoder
+from jaxae.noise import Noise
+from jaxae.training import to_float
+
+BATCH_SIZE = 500
+TEST_KEY = 123_456  # not a run's seed: all runs are tested on the same noisy images
+
+Images = Float[Array, "n h w c"]
+
+
+class Scores(NamedTuple):
+    """Metrics per image, one each."""
+
+    mse: Float32[np.ndarray, " n"]
+    psnr: Float32[np.ndarray, " n"]
+    ssim: Float32[np.ndarray, " n"]
+
+    def means(self) -> dict[str, float]:
+        """The mean over images of each metric; an image that is exact, of infinite PSNR, counts as 100 dB."""
+        means = {name: float(np.mean(values, dtype=np.float64)) for name, values in self._asdict().items()}
+        return means | {"psnr": metrics.mean_psnr(self.psnr)}
+
+
+def restore(model: Autoencoder | None, params: PyTree, noisy: Images) -> Images:
+    """What the network makes of `noisy`; without one, `noisy` itself, clipped to [0, 1] as a picture shows it."""
+    return jnp.clip(noisy, 0, 1) if model is None else model.apply({"params": params}, noisy)
+
+
+def way(model: Autoencoder | None) -> str:
+    """How `restore` computes, for `jaxae.ops.jit`."""
+    return "xla" if model is None else model.way
+
+
+def corrupt(noise: Noise, images: UInt8[Array, "n h w c"], indices: UInt32[Array, " n"]) -> tuple[Images, Images]:
+    """The clean and the noisy test images; image number i of a test split has the same noise in every run."""
+    clean, key = to_float(images), jax.random.key(TEST_KEY)
+
+    def one(index: Array, image: Array) -> Array:
+        return noise(jax.random.fold_in(key, index), image)
+
+    return clean, jax.vmap(one)(indices, clean)
+
+
+def compare(restored: Images, clean: Images) -> tuple[Array, Array, Array]:
+    """MSE, PSNR and SSIM of each image."""
+    return metrics.mse(restored, clean), metrics.psnr(restored, clean), metrics.ssim(restored, clean)
+
+
+def _score_batch(
+    model: Autoencoder | None, params: PyTree, noise: Noise, images: Array, indices: Array
+) -> tuple[Array, Array, Array]:
+    clean, noisy = corrupt(noise, images, indices)
+    return compare(restore(model, params, noisy), clean)
+
+
+def score(model: Autoencoder | None, params: PyTree, images: UInt8[np.ndarray, "n h w c"], noise: Noise) -> Scores:
+    """Corrupt `images`, `restore` them and compare them with the originals."""
+    program, batches = ops.jit(_score_batch, way(model), static_argnums=0), []
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = images[start : start + BATCH_SIZE]
+        padding = [(0, BATCH_SIZE - len(batch))] + [(0, 0)] * 3  # one program for all batches
+        indices = np.arange(start, start + BATCH_SIZE, dtype=np.uint32)
+        scores = program(model, params, noise, np.pad(batch, padding), indices)
+        batches.append([values[: len(batch)] for values in scores])
+    return Scores(*(np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)))

@@ -1,0 +1,45 @@
+"""What a test says of a network, as JSON types: the part that summaries, evaluations and reports have in common."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import PyTree
+
+from jaxae.command import machine
+from jaxae.noise import describe
+from jaxae.run.digest import digest
+from jaxae.run.scores import Scores, score
+from jaxae.run.trained import TestSet
+
+
+def of_test(params: PyTree, test: TestSet, scores: Scores) -> dict[str, Any]:
+    """The means of `scores` and of the noisy input's own, and what they were measured on."""
+    return {
+        "test": means_with_noisy(scores, test),
+        "data": {"name": test.name, "test_size": len(test.images)},
+        "noise": describe(test.noise),
+        "device": machine.device(),
+        "params_digest": digest(params),
+    }
+
+
+def means_with_noisy(scores: Scores, test: TestSet) -> dict[str, float]:
+    """The means of `scores`, and where there is noise those of the noisy input itself as ``noisy_mse`` and so on."""
+    if not test.noise.kinds:
+        return scores.means()
+    noisy = score(None, {}, test.images, test.noise).means()
+    return scores.means() | {f"noisy_{name}": value for name, value in noisy.items()}
+
+
+def line(means: dict[str, float]) -> str:
+    """The means in words, the noisy input's PSNR beside the network's."""
+    before = f" (noisy input {means['noisy_psnr']:.2f})" if "noisy_psnr" in means else ""
+    return f"mse {means['mse']:.5f}, psnr {means['psnr']:.2f} dB{before}, ssim {means['ssim']:.4f}"
+
+
+def throughput(history: list[dict[str, Any]]) -> dict[str, float]:
+    """Training images per second, the median over epochs, and seconds of compiling."""
+    return {
+        "images_per_second": float(np.median([record["images_per_second"] for record in history])),
+        "compile_seconds": float(max(record["compile_seconds"] for record in history)),
+    }

@@ -1,0 +1,92 @@
+"""A trained run as its users need it: the network and its parameters, and images to use it on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int, PyTree, UInt8
+
+from jaxae import data, models, noise
+from jaxae.config import Config, DataOverride, NoiseOverride
+from jaxae.errors import UserError
+from jaxae.noise import Noise
+from jaxae.run import directory
+from jaxae.run.checkpoints import Checkpoints, Choice
+
+OWN_DATA, OWN_NOISE = DataOverride(), NoiseOverride()
+
+
+class TrainedRun(NamedTuple):
+    """What `restore` gives; ``model.apply({"params": params}, images)`` restores images."""
+
+    run_dir: Path
+    config: Config
+    model: models.Autoencoder
+    params: PyTree
+    epoch: int
+
+
+class TestSet(NamedTuple):
+    """Test images, and the noise to put on them."""
+
+    name: str
+    images: UInt8[np.ndarray, "n height width channels"]
+    noise: Noise
+
+    __test__ = False  # for pytest
+
+
+def restore(run_dir: Path, checkpoint: Choice = "latest") -> TrainedRun:
+    """Restore the parameters alone, on the default device, whatever they were trained on.
+
+    Where the checkpoint is damaged the next best takes its place, with a warning. Raises UserError where `run_dir`
+    holds no run, no checkpoint, or none that is intact.
+    """
+    config = directory.load_config(run_dir)
+    if config.model == "auto":
+        raise UserError(f"{run_dir / directory.CONFIG} is not the configuration of a run: its model is auto")
+    model = models.build(config.model, config.train.ops, config.train.precision)
+    images = jnp.zeros((1, *model.image_shape))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images)["params"])
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes)
+    if not (run_dir / "checkpoints").is_dir():
+        raise UserError(f"the run in {run_dir} has no checkpoint yet: let it finish an epoch")
+    with Checkpoints(run_dir, read_only=True) as checkpoints:
+        if not checkpoints.epochs:
+            raise UserError(f"the run in {run_dir} has no checkpoint yet: let it finish an epoch")
+        epoch, params = checkpoints.restore_chosen(checkpoint, like)
+        return TrainedRun(run_dir, config, model, params, epoch)
+
+
+def open_images(
+    run: TrainedRun, wanted: DataOverride = OWN_DATA, split: str = "test"
+) -> tuple[str, UInt8[np.ndarray, "n height width channels"]]:
+    """The name of a data set and the images of a split of it, the run's own where `wanted` names none.
+
+    Raises UserError where they cannot be had, or do not fit the network.
+    """
+    name, data_dir = _place(run, wanted)
+    images = data.load(name, split, data_dir, run.model.image_shape)
+    models.check_image_shape(run.config.model, images.shape[1:])
+    return name, images
+
+
+def open_labels(run: TrainedRun, wanted: DataOverride = OWN_DATA, split: str = "test") -> Int[np.ndarray, " n"] | None:
+    """The class labels that belong to the images of `open_images`, or None where the data set has none."""
+    name, data_dir = _place(run, wanted)
+    return data.load_labels(name, split, data_dir, run.model.image_shape)
+
+
+def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: NoiseOverride = OWN_NOISE) -> TestSet:
+    """Test images and noise, the run's own where `wanted` and `corruption` name no other. Raises UserError."""
+    own = corruption.applied_to(run.config.noise)
+    chosen = noise.parse(own.kind, own.factor, own.clip)
+    return TestSet(*open_images(run, wanted), chosen)
+
+
+def _place(run: TrainedRun, wanted: DataOverride) -> tuple[str, Path | None]:
+    data_dir = wanted.dir or directory.load_launch(run.run_dir).data.dir
+    return wanted.name or run.config.data.name, data_dir

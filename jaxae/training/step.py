@@ -1,0 +1,166 @@
+"""The training step, and the epoch as a loop of steps: pure functions of the run's numbers, its state and its images.
+
+The images stay on the device as uint8. Shuffling, gathering, scaling, noise and the steps all happen inside the
+epoch's program. Every random draw is a `fold_in` of the run's key with what it is for and the epoch or step, so a run
+that is stopped and resumed draws the same numbers.
+"""
+
+import functools
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float, Float32, Int32, Key, PyTree, UInt8
+
+from jaxae import ops
+from jaxae.errors import UserError
+from jaxae.noise import Noise
+from jaxae.training import parallel
+
+Images = Float[Array, "batch height width channels"]
+
+INIT, SHUFFLE, NOISE, TARGET_NOISE = range(4)  # what a key is for
+
+
+class Task(NamedTuple):
+    """All that a program is compiled for; hashable."""
+
+    model: nn.Module
+    optimizer: optax.GradientTransformation  # for a learning rate of 1
+    batch_size: int
+    target: Literal["clean", "noisy"] = "clean"
+    devices: parallel.Devices | None = None  # that share each batch; None: whichever one the arrays lie on
+
+
+class Hyperparameters(NamedTuple):
+    """What sets one run of a task apart from another: arrays, so that one program serves all of them."""
+
+    key: Key[Array, ""]
+    learning_rate: Float32[Array, ""]
+    noise: Noise
+
+
+class TrainState(NamedTuple):
+    """All that changes in training."""
+
+    step: Int32[Array, ""]
+    params: PyTree
+    opt_state: PyTree
+
+
+def hyperparameters(seed: int, learning_rate: float, noise: Noise) -> Hyperparameters:
+    """Those of the run that starts from `seed`."""
+    return Hyperparameters(jax.random.key(seed), jnp.float32(learning_rate), noise)
+
+
+def init(task: Task, hyper: Hyperparameters, image_shape: tuple[int, ...]) -> TrainState:
+    """A fresh state for images of `image_shape` [height, width, channels]."""
+    return ops.jit(_init, static_argnums=(0, 2))(task, hyper, tuple(image_shape))
+
+
+def _init(task: Task, hyper: Hyperparameters, image_shape: tuple[int, ...]) -> TrainState:
+    model = task.model.clone(way="xla")  # parameters are the same for every way, and this one compiles fastest
+    params = model.init(jax.random.fold_in(hyper.key, INIT), jnp.zeros((1, *image_shape)))["params"]
+    return start(task, params)
+
+
+def start(task: Task, params: PyTree) -> TrainState:
+    """The state from which `params` are trained."""
+    with jax.numpy_dtype_promotion("standard"):  # as in `train_step`
+        return TrainState(jnp.int32(0), params, task.optimizer.init(params))
+
+
+def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Bytes 0…255 as float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255
+
+
+def loss_fn(params: PyTree, model: nn.Module, noisy: Images, target: Images) -> Float[Array, ""]:
+    """Mean squared error of the restored images over all their numbers."""
+    return jnp.mean(jnp.square(model.apply({"params": params}, noisy) - target))
+
+
+def train_step(
+    task: Task, hyper: Hyperparameters, state: TrainState, noisy: Images, target: Images
+) -> tuple[TrainState, Float[Array, ""]]:
+    """One step of the optimizer: the new state and the loss before it."""
+
+    def mean_loss(params: PyTree, noisy: Array, target: Array) -> Array:
+        return loss_fn(params, task.model, noisy, target)
+
+    value_and_grad = ops.micro.value_and_grad(mean_loss, task.model.micro_batch)
+    loss, grads = parallel.mean(value_and_grad, task.devices)(state.params, noisy, target)
+    with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
+        updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
+    params = jax.tree.map(lambda param, update: param + hyper.learning_rate * update, state.params, updates)
+    return TrainState(state.step + 1, params, opt_state), loss
+
+
+def noisy_step(
+    task: Task, hyper: Hyperparameters, state: TrainState, images: UInt8[Array, "batch h w c"]
+) -> tuple[TrainState, Float[Array, ""]]:
+    """`train_step` on a batch of bytes, with the noise that belongs to this step."""
+    noise_key, target_key = (jax.random.fold_in(hyper.key, use) for use in (NOISE, TARGET_NOISE))
+    clean = to_float(images)
+
+    def corrupt(key: Array) -> Array:
+        return hyper.noise(jax.random.fold_in(key, state.step), clean)
+
+    noisy = corrupt(noise_key)
+    # Noise2Noise (Lehtinen et al., 2018): a second noisy copy as target averages out to the clean image
+    target = clean if task.target == "clean" else corrupt(target_key)
+    own = functools.partial(parallel.own_part, devices=task.devices)
+    return train_step(task, hyper, state, own(noisy), own(target))
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Full batches in an epoch; the remainder of each epoch's own shuffle is left out. Raises UserError if none."""
+    if batch_size > images:
+        raise UserError(
+            f"--train.batch-size {batch_size}: more than the {images} training images; use at most {images}"
+        )
+    return images // batch_size
+
+
+def epochs_done(task: Task, state: TrainState, images: int) -> int:
+    """How many epochs on so many `images` led to `state`, which may be that of a population."""
+    return int(state.step.ravel()[0]) // steps_per_epoch(images, task.batch_size)
+
+
+def epoch_order(
+    task: Task, hyper: Hyperparameters, epoch: Int32[ArrayLike, ""], images: int
+) -> Int32[Array, "steps batch"]:
+    """Which images each step of an epoch trains on; `epoch` counts from 0."""
+    steps = steps_per_epoch(images, task.batch_size)
+    key = jax.random.fold_in(jax.random.fold_in(hyper.key, SHUFFLE), epoch)
+    return jax.random.permutation(key, images)[: steps * task.batch_size].reshape(steps, task.batch_size)
+
+
+def train_epoch(
+    task: Task, hyper: Hyperparameters, state: TrainState, images: UInt8[Array, "n h w c"]
+) -> tuple[TrainState, Float[Array, " steps"]]:
+    """One pass over `images` in an order of its own: the new state and the loss of each step."""
+    steps = steps_per_epoch(len(images), task.batch_size)
+    order = epoch_order(task, hyper, state.step // steps, len(images))
+    return lax.scan(lambda state, batch: noisy_step(task, hyper, state, images[batch]), state, order)
+
+
+def train_batches(
+    task: Task,
+    hyper: Hyperparameters,
+    state: TrainState,
+    batches: UInt8[Array, "most batch h w c"],
+    count: Int32[ArrayLike, ""],
+) -> tuple[TrainState, Float[Array, " most"]]:
+    """The first `count` of some batches: the new state and the loss of each step."""
+
+    def step(number: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+        state, losses = carry
+        state, loss = noisy_step(task, hyper, state, batches[number])
+        return state, losses.at[number].set(loss)
+
+    return lax.fori_loop(0, count, step, (state, jnp.zeros(len(batches))))

@@ -1,0 +1,164 @@
+"""Denoising pictures, as a function and as a command."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tyro
+from PIL import Image
+
+from jaxae import metrics
+from jaxae.config import Config, NoiseOverride
+from jaxae.denoise import __main__ as denoise
+from jaxae.denoise import before_after, ready
+from jaxae.errors import UserError
+from jaxae.experiments import plan
+from jaxae.files import write_json
+from jaxae.run import directory
+from tests.command import command
+from tests.small_run import write_run
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "cifar"
+    write_run(run_dir, "cifar")
+    return run_dir
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder with three pictures of different sizes and kinds."""
+    random = np.random.default_rng(0)
+    for name, shape in (("a.png", (40, 50, 3)), ("sub/b.png", (13, 90)), ("c.png", (33, 20, 4))):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def ask(run_dir, *inputs, out, **options):
+    return denoise.Arguments(run_dir, tuple(inputs), out, **options)
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_pictures_keep_their_names_sizes_and_alpha(run_dir, photos, tmp_path):
+    before = {path: path.read_bytes() for path in photos.rglob("*.png")}
+    result = denoise.denoise(ask(run_dir, photos, out=tmp_path / "out"))
+    assert files(tmp_path / "out") == files(photos)
+    for name in files(photos):
+        with Image.open(photos / name) as source, Image.open(tmp_path / "out" / name) as restored:
+            assert (source.size, source.mode) == (restored.size, restored.mode)
+            assert source.tobytes() != restored.tobytes()
+            if source.mode == "RGBA":
+                assert source.getchannel("A").tobytes() == restored.getchannel("A").tobytes()
+    assert before == {path: path.read_bytes() for path in photos.rglob("*.png")}
+    assert (result["images"], result["failed"]) == (3, [])
+    assert result["megapixels"] == pytest.approx((40 * 50 + 13 * 90 + 33 * 20) / 1e6)
+    assert result["images_per_second"] > 0
+
+
+def test_added_noise_is_measured_and_shown(run_dir, photos, tmp_path):
+    options = {"add_noise": True, "noise": NoiseOverride(factor=0.2)}
+    result = denoise.denoise(ask(run_dir, photos, out=tmp_path / "out", **options))
+    assert result["noise"] == "gaussian 0.2"
+    assert (tmp_path / "out" / denoise.FIGURE).read_bytes().startswith(b"\x89PNG")
+    for row in result["pictures"]:
+        with Image.open(row["input"]) as clean, Image.open(row["output"]) as restored:
+            channels = 1 if clean.mode == "L" else 3
+            values = [np.asarray(image).reshape(*row["shape"][:2], -1)[..., :channels] for image in (clean, restored)]
+        error = np.mean(np.square(values[0] / 255 - values[1] / 255))
+        assert row["psnr"] == pytest.approx(-10 * np.log10(error), abs=0.05)  # what is written has 8 bits
+    assert result["means"]["noisy_psnr"] == pytest.approx(np.mean([row["noisy_psnr"] for row in result["pictures"]]))
+    again = denoise.denoise(ask(run_dir, photos, out=tmp_path / "again", **options))
+    assert again["pictures"][0]["psnr"] == result["pictures"][0]["psnr"]
+
+
+def test_figures_are_those_of_the_evaluation():
+    clean, image = np.random.default_rng(0).random((2, 20, 30, 3), np.float32)
+    pair = jnp.asarray(image[None]), jnp.asarray(clean[None])
+    assert before_after.psnr(image, clean) == pytest.approx(float(metrics.psnr(*pair)[0]), abs=1e-4)
+    assert before_after.ssim(image, clean) == pytest.approx(float(metrics.ssim(*pair)[0]), abs=1e-4)
+    assert before_after.psnr(clean, clean) == 100
+    assert before_after.ssim(image[:10], clean[:10]) is None
+
+
+def test_bad_pictures_are_named_and_the_good_ones_are_done(run_dir, photos, tmp_path):
+    (photos / "text.png").write_text("no picture")
+    whole = (photos / "a.png").read_bytes()
+    (photos / "half.png").write_bytes(whole[: len(whole) // 2])
+    result = command("jaxae.denoise", run_dir, photos, "--out", tmp_path / "out", "--json")
+    assert result.status == 2
+    lines = sorted(result.err.strip().splitlines())
+    assert [line.split(":")[:2] for line in lines] == [
+        ["error", f" {photos / 'half.png'}"], ["error", f" {photos / 'text.png'}"]
+    ]  # fmt: skip
+    printed = json.loads(result.out)
+    assert printed["images"] == 3
+    assert {Path(failure["input"]).name for failure in printed["failed"]} == {"half.png", "text.png"}
+    assert files(tmp_path / "out") == {"a.png", "sub/b.png", "c.png"}
+
+
+def test_nothing_is_overwritten_unasked(run_dir, photos, tmp_path):
+    out = tmp_path / "out"
+    denoise.denoise(ask(run_dir, photos / "a.png", out=out))
+    written = (out / "a.png").read_bytes()
+    with pytest.raises(UserError, match=r"a\.png is there already: add --overwrite"):
+        denoise.denoise(ask(run_dir, photos, out=out))
+    assert files(out) == {"a.png"}
+    denoise.denoise(ask(run_dir, photos, out=out, overwrite=True))
+    assert (out / "a.png").read_bytes() == written
+    with pytest.raises(UserError, match="is one of the inputs"):
+        denoise.denoise(ask(run_dir, photos / "a.png", out=photos, overwrite=True))
+    with pytest.raises(UserError, match="is one of the inputs"):
+        denoise.denoise(ask(run_dir, photos, out=photos, overwrite=True))
+    (tmp_path / "link").symlink_to(photos)
+    with pytest.raises(UserError, match="is one of the inputs"):
+        denoise.denoise(ask(run_dir, photos / "a.png", out=tmp_path / "link", overwrite=True))
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_written(run_dir, photos, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--out .*file: .*name another folder"):
+        denoise.denoise(ask(run_dir, photos, out=tmp_path / "file"))
+    with pytest.raises(UserError, match="give --add-noise too"):
+        denoise.denoise(ask(run_dir, photos, out=tmp_path / "out", noise=NoiseOverride(factor=0.1)))
+    with pytest.raises(UserError, match="no run in"):
+        denoise.denoise(ask(tmp_path / "nowhere", photos, out=tmp_path / "out"))
+    (photos / "a.png").rename(photos / denoise.FIGURE)
+    with pytest.raises(UserError, match="rename it"):
+        denoise.denoise(ask(run_dir, photos, out=tmp_path / "out", add_noise=True))
+    assert not files(tmp_path / "out")
+
+
+def test_a_ready_network_is_trained_once(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    def train(arguments, **_):
+        calls.append(arguments)
+        run_dir = Path(arguments[arguments.index("--run-dir") + 1])
+        write_run(run_dir, "cifar")
+        write_json(run_dir / directory.SUMMARY, {})
+        return subprocess.CompletedProcess(arguments, 0)
+
+    monkeypatch.setattr(ready.subprocess, "run", train)
+    for out in ("one", "two"):
+        assert denoise.denoise(ask(Path("ready"), photos, out=tmp_path / out))["images"] == 3
+    assert len(calls) == 1
+    assert "--resume" not in calls[0]
+
+
+@pytest.mark.parametrize("name", ready.READY)
+def test_the_options_of_a_ready_networks_training_are_options(name):
+    experiment, *options = ready.READY[name]
+    config = tyro.cli(Config, args=[*options, *ready.TRAINING])
+    corruption = plan.settle_noise(config, 0.5)[1]
+    low, high = corruption.ranges[0]
+    assert low < high
+    assert experiment in ("cifar10_denoise", "mnist_denoise")

@@ -1,0 +1,317 @@
+"""The page of a run: what it holds, that nothing in it can become markup, and how it looks in a browser."""
+
+import fnmatch
+import re
+import shlex
+import shutil
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tyro
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from jaxae import models, noise, report
+from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
+from jaxae.report import examples, markup, plots
+from jaxae.report.run import Run, reproduce
+from jaxae.run import directory, scores
+from jaxae.run.trained import TestSet
+from tests.browser import browser
+from tests.command import command, refused
+
+EVIL = "<img src=x onerror=alert(1)>&amp;'\""
+LIMIT = 3_000_000  # bytes
+
+
+class Page(HTMLParser):
+    """The texts, tags and attributes of a page as a browser reads them."""
+
+    def __init__(self, content: bytes):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(content.decode())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def made(name="run", kind="gaussian", shape=(28, 28, 1), count=40, epochs=3, **changes) -> Run:
+    """A run that was never trained, on random pixels, which no PNG makes smaller."""
+    network = "mnist" if shape[2] == 1 else "cifar"
+    model = models.build(network, "xla")
+    params = model.init(jax.random.key(0), jnp.zeros((1, *shape)))["params"]
+    images = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    corruption = noise.parse(kind)
+    figures = {"mse": 0.0123, "psnr": 19.1, "ssim": 0.75}
+    noisy = {f"noisy_{name}": value / 2 for name, value in figures.items()} if corruption.kinds else {}
+    summary = {
+        "experiment": "mnist_denoise",
+        "test": figures | noisy,
+        "data": {"name": "mnist", "reason": None, "train_size": 100, "test_size": count},
+        "noise": noise.describe(corruption),
+        "epochs": epochs,
+        "throughput": {"images_per_second": 1234.0, "compile_seconds": 1.0},
+        "device": {"platform": "cpu", "kind": "cpu", "count": 1},
+        "versions": {"jax": "0"},
+        "command": "python -m jaxae.experiments.mnist_denoise",
+    } | changes
+    history = [{"epoch": n + 1, "train_mse": 0.1 / (n + 1), "mse": 0.05, "psnr": 10.0 + n} for n in range(epochs)]
+    psnr = np.random.default_rng(1).uniform(5, 30, count)
+    config = Config(
+        DataConfig(name="mnist"), NoiseConfig(kind=kind), TrainConfig(epochs=epochs), recipe="plain", model=network
+    )
+    return Run(name, config, summary, history, model, params, TestSet("mnist", images, corruption), psnr)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The directory of a real run on a folder of pictures; both have names that are HTML."""
+    place = tmp_path_factory.mktemp("report")
+    folder, rng = place / EVIL, np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(60):
+        corner = rng.integers(4, 20, 2)
+        pixels = np.zeros((28, 28), np.uint8)
+        pixels[corner[0] : corner[0] + 6, corner[1] : corner[1] + 6] = 255
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    run_dir = place / f"run {EVIL}"
+    result = command(
+        "jaxae.experiments.mnist_denoise", "--data.name", f"folder:{folder}", "--train.epochs", 2,
+        "--train.batch-size", 8, "--train.ops", "xla", "--run-dir", run_dir,
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    assert "report.html" in result.out
+    assert "warning" not in result.err
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as opened:
+        yield opened
+
+
+def test_text_stays_text():
+    content = markup.document(EVIL, markup.element("p", EVIL, title=EVIL), [None, "a", ["b"]])
+    page = Page(content)
+    assert page.all("img") == []
+    assert {"title": EVIL} in page.all("p")
+    assert page.text.count(EVIL) == 2
+    assert b"<!doctype html>" in content
+    assert len(Page(markup.document("\udcff</script><script>alert(1)")).all("script")) == 1
+
+
+def test_a_run_ends_with_its_page_and_names_are_harmless(trained):
+    content = (trained / report.REPORT).read_bytes()
+    page = Page(content)
+    assert len(content) < LIMIT
+    assert EVIL in page.text
+    assert not [image for image in page.all("img") if not image["src"].startswith("data:image/png;base64,")]
+    assert not [(tag, name) for tag, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert all(image["alt"] for image in page.all("img"))
+    assert len(page.all("script")) == 1
+    assert re.search(rb"https?:", content) is None
+
+
+def test_the_page_shows_the_figures_and_the_worst_and_best_images():
+    run = made()
+    page = Page(report.page(run))
+    assert "19.10 dBnoisy input 9.55 dB" in page.text
+    clean = [
+        int(image["alt"].split()[-1]) for image in page.all("img") if re.fullmatch(r"test image \d+", image["alt"])
+    ]
+    order = [int(number) for number in np.argsort(run.psnr, kind="stable")]
+    assert clean == [*range(12), *order[:6], *order[::-1][:6]]
+    assert reproduce(run.config) in page.text
+
+
+def test_embedded_images_are_said_to_be_so():
+    reason = "there is no <network>"
+    page = Page(report.page(made(data={"name": "digits", "reason": reason})))
+    assert reason in page.text
+    assert [tag for tag, attributes in page.tags if attributes.get("class") == "notice"] == ["p"]
+
+
+def test_a_page_of_large_incompressible_images_is_small():
+    content = report.page(made(shape=(96, 80, 3), epochs=1))
+    assert len(content) < LIMIT
+    assert {image["width"] for image in Page(content).all("img")} == {str(examples.VIEW)}
+
+
+def test_without_noise_there_is_no_slider():
+    page = Page(report.page(made(kind="none", count=3)))
+    assert page.all("input") == []
+    assert not [image for image in page.all("img") if "with" in image["alt"]]
+
+
+def test_examples_are_scored_like_every_other_test():
+    run = made(kind="salt_and_pepper")
+    indices = np.array([7, 3, 39])
+    shown = examples.restore(run.model, run.params, run.test.images, indices, run.test.noise)
+    restored = scores.score(run.model, run.params, run.test.images, run.test.noise).psnr[indices]
+    np.testing.assert_allclose(shown.psnr, restored, rtol=1e-5)
+    noisy = scores.score(None, {}, run.test.images, run.test.noise).psnr[indices]
+    np.testing.assert_allclose(shown.noisy_psnr, noisy, rtol=1e-5)
+    np.testing.assert_array_equal(shown.clean, run.test.images[indices])
+    assert shown.restored.shape == (3, 28, 28, 1)
+
+
+@pytest.mark.parametrize("kind", [*noise.KINDS, "salt_and_pepper,gaussian"])
+def test_the_slider_goes_from_weaker_to_stronger_noise(kind):
+    own = noise.parse(kind)
+    levels = [examples.stronger(own, multiple) for multiple in examples.MULTIPLES]
+    assert levels[len(levels) // 2] == own
+    images = jnp.full((8, 28, 28, 1), 0.5)
+    strengths = np.stack([level.strengths for level in levels])
+    noisy = jax.jit(jax.vmap(lambda each: own.apply(jax.random.key(0), images, each)))(strengths)
+    errors = np.mean((np.asarray(noisy) - 0.5) ** 2, axis=(1, 2, 3, 4))
+    assert list(errors) == sorted(errors)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_ticks_enclose_the_values(low, span):
+    for made_ticks in (plots.ticks(low, low + span), plots.log_ticks(span, span * 3)):
+        assert 2 <= len(made_ticks) <= 12
+        assert made_ticks == sorted(made_ticks)
+    assert plots.ticks(low, low + span)[0] <= low + span * 1e-6
+    assert plots.ticks(low, low + span)[-1] >= low + span * (1 - 1e-6)
+    assert plots.log_ticks(span, span * 3)[0] <= span
+    assert plots.log_ticks(span, span * 3)[-1] >= span * 3
+
+
+def test_one_point_and_points_that_are_no_numbers_can_be_drawn():
+    drawn = plots.line_plot("t", [plots.Series("a", [(1, 2.0), (2, float("nan"))], 0)], "epoch", log=True)
+    assert len(list(drawn.iter("circle"))) == 1
+    places = [float(circle.get("cx")) for circle in drawn.iter("circle")]
+    assert all(0 < place < plots.WIDTH for place in places)
+
+
+def test_the_command_to_reproduce_a_run_gives_its_configuration():
+    config = Config(
+        DataConfig(name="folder:a b'c", dir=Path("x y"), limit=7),
+        NoiseConfig(kind="salt,gaussian", factor="0.1,0.2..0.3", clip=True),
+        TrainConfig(epochs=3, batch_size=4, learning_rate=0.5, target="noisy", ops="xla", precision="bfloat16"),
+        recipe="fast",
+        model="cifar",
+        seed=9,
+    )
+    words = shlex.split(reproduce(config))
+    assert words[:3] == ["python", "-m", "jaxae.experiments.cifar10_denoise"]
+    assert tyro.cli(Config, args=words[3:]) == config
+
+
+def test_a_page_that_fails_does_not_lose_the_run(tmp_path, capsys):
+    run = made()._replace(summary={})
+    report.write_or_warn(tmp_path / "page.html", report.page, run)
+    assert f"python -m jaxae.report run --out {tmp_path / 'page.html'} tries again" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_comparison_marks_the_best_and_names_the_differences():
+    weaker = made("one", test={"psnr": 10.0, "ssim": 0.5, "mse": 0.1})
+    better = made(EVIL, test={"psnr": 11.0, "ssim": 0.6, "mse": 0.09})
+    better = better._replace(config=Config(**vars(better.config) | {"seed": 5}))
+    other = made("other", kind="salt", test={"psnr": 99.0, "ssim": 0.9, "mse": 0.0})
+    content = report.comparison(weaker, better, other)
+    page = Page(content)
+    assert [text for text in re.findall(r"[\d.]+ ★", page.text)] == ["11.00 ★", "0.6000 ★", "0.09000 ★"]
+    assert "--seed" in page.text
+    assert "--recipe" not in page.text
+    assert EVIL in page.text
+    restored = [image["alt"] for image in page.all("img") if image["alt"].startswith("test image 0 restored")]
+    assert restored == [f"test image 0 restored by run {number}" for number in (1, 2, 3)]
+
+
+@pytest.mark.slow
+def test_old_runs_are_reported_and_compared(trained, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for run_dir in (one, two):
+        shutil.copytree(trained, run_dir)
+        (run_dir / report.REPORT).unlink()
+    (two / directory.SUMMARY).unlink()  # stopped before its end
+    result = command("jaxae.report", one, two, "--out", tmp_path / "both.html")
+    assert result.status == 0, result.err
+    tile = re.compile(r"Test PSNR([\d.]+ dB)")
+    old, new, stopped = (Page((place / report.REPORT).read_bytes()).text for place in (trained, one, two))
+    assert tile.search(old).group(1) == tile.search(new).group(1) == tile.search(stopped).group(1)
+    assert "All have the same configuration" in Page((tmp_path / "both.html").read_bytes()).text
+
+
+def test_what_cannot_be_reported_is_one_line(trained, tmp_path):
+    assert "no such directory" in refused(command("jaxae.report", tmp_path / "nowhere"))
+    assert "there is no directory" in refused(command("jaxae.report", trained, "--out", tmp_path / "no" / "a.html"))
+    assert "no run is named" in refused(command("jaxae.report"))
+
+
+def test_what_the_page_is_made_of_is_installed_with_the_package():
+    root = Path(report.__file__).parent
+    patterns = tomllib.loads((root.parent.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    others = [path.name for path in root.iterdir() if path.is_file() and path.suffix != ".py"]
+    assert others
+    for name in others:
+        assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns["jaxae.report"]), name
+
+
+VISIBLE = """[...document.images].filter(i => i.checkVisibility()).map(i => {
+    const box = i.getBoundingClientRect();
+    return i.complete && i.naturalWidth > 0 && box.width >= i.naturalWidth && box.left >= 0 && box.right <= innerWidth;
+})"""
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (375, False)])
+def test_a_browser_shows_it_without_complaint_or_network(chromium, trained, width, dark):
+    path = trained / report.REPORT
+    chromium.open(path, width=width, dark=dark)
+    visible = chromium.evaluate(VISIBLE)
+    assert len(visible) >= 3 * (6 + 6 + 6)
+    assert all(visible)
+    assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+    assert chromium.evaluate("getComputedStyle(document.images[0]).imageRendering") == "pixelated"
+    channels = [
+        int(part) for part in re.findall(r"\d+", chromium.evaluate("getComputedStyle(document.body).backgroundColor"))
+    ]
+    assert (max(channels) < 60) if dark else (min(channels) > 200)
+    assert chromium.requests() == [path.resolve().as_uri()]
+    assert chromium.complaints() == []
+
+
+SHOWN = """[...document.querySelectorAll('[data-level]')].filter(e => e.checkVisibility()).map(e => e.dataset.level)"""
+PIXELS = (
+    """[...document.querySelectorAll('[data-level] img')].filter(e => e.checkVisibility()).map(e => e.src).join()"""
+)
+
+
+def test_the_slider_changes_the_pictures(chromium, trained):
+    chromium.open(trained / report.REPORT)
+    seen = {}
+    assert set(chromium.evaluate(SHOWN)) == {"3"}
+    seen[3] = chromium.evaluate(PIXELS)
+    chromium.evaluate("document.querySelector('#strength').focus()")
+    for level in (4, 5, 6):
+        chromium.press("ArrowRight")
+        assert set(chromium.evaluate(SHOWN)) == {str(level)}
+        seen[level] = chromium.evaluate(PIXELS)
+    assert len(set(seen.values())) == 4
+    assert "gaussian 1:" in chromium.evaluate("document.querySelector('#strength').getAttribute('aria-valuetext')")
+    chromium.press("ArrowLeft")
+    assert chromium.evaluate(PIXELS) == seen[5]
+    assert chromium.complaints() == []
+
+
+def test_without_scripts_the_middle_strength_is_shown(chromium, trained):
+    chromium.open(trained / report.REPORT, scripts=False)
+    assert set(chromium.evaluate(SHOWN)) == {"3"}
+    assert chromium.evaluate("document.querySelector('#strength').checkVisibility()") is False

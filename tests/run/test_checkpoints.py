@@ -1,0 +1,184 @@
+import shutil
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxae import models, noise, training
+from jaxae.errors import UserError
+from jaxae.run.checkpoints import Checkpoints
+from jaxae.run.digest import digest
+
+# TensorStore reports a failed read once more, to an event loop that has ended
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+TASK = training.Task(models.build("cifar", "xla"), optax.adam(1.0), 4)
+
+
+def make_state(seed):
+    return training.init(TASK, training.hyperparameters(seed, 1e-3, noise.parse("none")), (32, 32, 3))
+
+
+def data_files(directory):
+    return [path for path in directory.rglob("*") if path.is_file() and path.parent.name == "d"]
+
+
+def test_a_state_comes_back_to_the_bit(tmp_path):
+    state = make_state(0)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, psnr=20.0)
+    with Checkpoints(tmp_path) as checkpoints:
+        restored = checkpoints.restore(1, make_state(1))
+    assert digest(restored) == digest(state)
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+
+
+def test_the_state_may_be_consumed_while_it_is_being_saved(tmp_path):
+    state = make_state(0)
+    before = digest(state)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, psnr=20.0)
+        jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf + 1, tree), donate_argnums=0)(state)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert digest(checkpoints.restore(1, make_state(1))) == before
+
+
+def test_the_latest_two_and_the_best_are_kept(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        for epoch, psnr in enumerate([18.0, 20.0, 19.0, 19.5, 19.8], start=1):
+            checkpoints.save(epoch, make_state(epoch), psnr)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.epochs == [2, 4, 5]
+        assert checkpoints.best_epoch == 2
+
+
+def test_a_state_on_the_host_is_saved_too(tmp_path):
+    state = make_state(0)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, jax.device_get(state), psnr=20.0)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert digest(checkpoints.restore(1, make_state(1))) == digest(state)
+
+
+def test_parameters_come_back_alone(tmp_path):
+    state = make_state(0)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, psnr=20.0)
+    for path in data_files(tmp_path / "checkpoints" / "1" / "rest"):
+        path.unlink()
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert digest(checkpoints.restore_params(1, state.params)) == digest(state.params)
+        with pytest.raises(UserError, match=r"checkpoint 1 .*cannot be read"):
+            checkpoints.restore(1, state)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A directory with checkpoints of two epochs, and the digests of what they hold."""
+    run_dir = tmp_path_factory.mktemp("two")
+    states = {epoch: make_state(epoch) for epoch in (1, 2)}
+    with Checkpoints(run_dir) as checkpoints:
+        for epoch, state in states.items():
+            checkpoints.save(epoch, state, psnr=20.0 - epoch)
+    return run_dir, {epoch: digest(state) for epoch, state in states.items()}
+
+
+def files_of(run_dir, epoch):
+    return sorted(path for path in (run_dir / "checkpoints" / str(epoch)).rglob("*") if path.is_file())
+
+
+def flip(path, bit):
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_anywhere_leaves_the_state_or_brings_the_one_before(two, tmp_path):
+    run_dir, digests = two
+    like, rng, found = make_state(0), np.random.default_rng(0), 0
+    files = [path for path in files_of(run_dir, 2) if path.stat().st_size]
+    for path in files * 4:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        shutil.copytree(run_dir, tmp_path / "run")
+        flip(tmp_path / "run" / path.relative_to(run_dir), int(rng.integers(8 * path.stat().st_size)))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with Checkpoints(tmp_path / "run") as checkpoints:
+                restored = digest(checkpoints.restore_latest(like))
+                left = checkpoints.epochs
+        said = [str(warning.message) for warning in caught if "checkpoint" in str(warning.message)]
+        assert restored == digests[2 if not said else 1], (path, said)
+        assert left == ([1] if said else [1, 2])
+        assert all("checkpoint 2 in" in text and "going on from checkpoint 1" in text for text in said)
+        found += bool(said)
+    assert found > len(files)
+
+
+def test_what_is_put_aside_does_not_hinder_the_epoch_that_comes_again(two, tmp_path):
+    run_dir = shutil.copytree(two[0], tmp_path / "run")
+    for _ in range(2):
+        data_files(run_dir / "checkpoints" / "2" / "params")[0].write_bytes(b"")
+        with Checkpoints(run_dir) as checkpoints:
+            with pytest.warns(UserWarning, match=r"checkpoint 2 .* cannot be read"):
+                checkpoints.restore_latest(make_state(0))
+            checkpoints.save(2, make_state(2), psnr=20.0)
+    with Checkpoints(run_dir, read_only=True) as checkpoints:
+        assert digest(checkpoints.restore(2, make_state(0))) == two[1][2]
+    assert (run_dir / "checkpoints" / "2.damaged").is_dir()
+
+
+def test_the_parameters_of_the_next_checkpoint_take_the_place_of_damaged_ones(two, tmp_path):
+    run_dir = shutil.copytree(two[0], tmp_path / "run")
+    params = make_state(0).params
+    with Checkpoints(run_dir, read_only=True) as checkpoints:
+        assert [checkpoints.restore_chosen(choice, params)[0] for choice in ("latest", "best")] == [2, 1]
+    shutil.rmtree(run_dir / "checkpoints" / "1" / "params")
+    said = r"checkpoint 1 .*; using checkpoint 2 in its place"
+    with Checkpoints(run_dir, read_only=True) as checkpoints, pytest.warns(UserWarning, match=said):
+        assert checkpoints.restore_chosen("best", params)[0] == 2
+
+
+def test_a_forged_record_makes_no_checkpoint_the_best(two, tmp_path):
+    run_dir = shutil.copytree(two[0], tmp_path / "run")
+    metadata = run_dir / "checkpoints" / "2" / "_CHECKPOINT_METADATA"
+    metadata.write_text(metadata.read_text().replace('"psnr": 18.0', '"psnr": 28.0'))
+    with Checkpoints(run_dir, read_only=True) as checkpoints:
+        assert checkpoints.best_epoch == 1
+
+
+def test_no_intact_checkpoint_is_an_error_that_names_each(two, tmp_path):
+    run_dir = shutil.copytree(two[0], tmp_path / "run")
+    for epoch in (1, 2):
+        for path in files_of(run_dir, epoch):
+            path.write_bytes(b"")
+    with (
+        Checkpoints(run_dir) as checkpoints,
+        pytest.raises(UserError, match=r"checkpoint 2 .*checkpoint 1 .*no intact checkpoint is left"),
+    ):
+        checkpoints.restore_latest(make_state(0))
+    assert (run_dir / "checkpoints" / "2").is_dir()
+
+
+def test_a_state_of_another_network_is_refused(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, make_state(0), psnr=20.0)
+    task = TASK._replace(model=models.build("mnist", "xla"))
+    other = training.init(task, training.hyperparameters(0, 1e-3, noise.parse("none")), (28, 28, 1))
+    with Checkpoints(tmp_path, read_only=True) as checkpoints, pytest.raises(UserError, match="cannot be read"):
+        checkpoints.restore_params(1, other.params)
+
+
+def test_what_a_killed_run_was_writing_is_ignored(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, make_state(0), psnr=20.0)
+    unfinished = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    (unfinished / "half").write_text("written")
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.epochs == [1]
+        checkpoints.save(2, jax.tree.map(jnp.copy, make_state(2)), psnr=21.0)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.epochs == [1, 2]

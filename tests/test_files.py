@@ -1,0 +1,61 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from jaxae import files
+
+
+def test_an_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "file.json"
+    files.write_json(path, {"old": 1})
+    with pytest.raises(TypeError):
+        files.write_json(path, {"new": object()})
+
+    def write_half():
+        with files.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert json.loads(path.read_text()) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path):
+    def write(fail):
+        with files.replacing(tmp_path / "made") as temporary:
+            temporary.mkdir()
+            (temporary / "file").write_text("x")
+            if fail:
+                raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write(fail=True)
+    assert list(tmp_path.iterdir()) == []
+    write(fail=False)
+    assert (tmp_path / "made" / "file").read_text() == "x"
+
+
+def test_what_a_killed_process_left_is_found(tmp_path):
+    for name in (".123-a.json", ".x-a.json", "a.json", ".123-b.json"):
+        (tmp_path / name).touch()
+    assert files.unfinished(tmp_path, "a.json") == [tmp_path / ".123-a.json"]
+    assert files.unfinished(tmp_path / "missing", "a.json") == []
+
+
+def test_a_lock_goes_with_its_process(tmp_path):
+    program = (
+        "import sys, pathlib, time; from jaxae import files\n"
+        "with files.locked(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(BlockingIOError), files.locked(tmp_path):
+        pass
+    holder.kill()
+    holder.communicate()
+    with files.locked(tmp_path), pytest.raises(BlockingIOError), files.locked(tmp_path):
+        pass
