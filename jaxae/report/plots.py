@@ -29,8 +29,10 @@ def line_plot(title: str, series: list[Series], x_label: str, log: bool = False)
     A line is broken where a value is not finite or, on a logarithmic scale, not positive.
     """
     least = 0.0 if log else -math.inf
-    gaps = [[(x, y if least < y < math.inf else math.nan) for x, y in line.points] for line in series]
-    series = [line._replace(points=points) for line, points in zip(series, gaps, strict=True)]
+    series = [
+        line._replace(points=[(float(x), float(y) if least < y < math.inf else math.nan) for x, y in line.points])
+        for line in series
+    ]
     drawing = _part_of_page(ElementTree.fromstring(_draw(title, series, x_label, log)))
     for number, line in enumerate(series):
         dots = drawing.iterfind(f".//g[@id='series-{number}']//use")
@@ -79,7 +81,7 @@ def _draw(title: str, series: list[Series], x_label: str, log: bool) -> str:
         for number, line in enumerate(series):
             xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
             axes.plot(xs, ys, f"C{line.colour % COLOURS}o-", gid=f"series-{number}", clip_on=False)
-        whole = all(float(x).is_integer() for line in series for x, _ in line.points)
+        whole = all(x.is_integer() for line in series for x, _ in line.points)
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=whole, min_n_ticks=1))
         if log:
             axes.set_yscale("log")
