@@ -12,6 +12,7 @@ from jaxae.report.markup import element
 
 COLOURS = 8  # of series, --c0 to --c7 in the style sheet
 WIDTH, HEIGHT = 400, 230  # points
+STEPS = (1, 2, 5, 10)  # between ticks, times a power of ten
 LINK = "{http://www.w3.org/1999/xlink}href"
 
 
@@ -70,9 +71,8 @@ def _draw(title: str, series: list[Series], x_label: str, log: bool) -> str:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
     # text stays text, and the markers of different plots get different ids
-    settings = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 13, "lines.linewidth": 2}
-    settings |= {"lines.markersize": 6, "lines.markeredgewidth": 0, "axes.spines.left": False}
-    settings |= {"axes.spines.right": False, "axes.spines.top": False, "axes.spines.bottom": False}
+    settings = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 13, "lines.markeredgewidth": 0}
+    settings |= {f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")}
     with matplotlib.style.context(["default", settings]):  # whatever style the user prefers
         figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), layout="constrained")
         axes = figure.subplots()
@@ -80,14 +80,17 @@ def _draw(title: str, series: list[Series], x_label: str, log: bool) -> str:
         axes.patch.set_visible(False)
         for number, line in enumerate(series):
             xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
-            axes.plot(xs, ys, f"C{line.colour % COLOURS}o-", gid=f"series-{number}", clip_on=False)
+            look = {"linewidth": 2, "markersize": 6 if len(xs) <= 40 else 4, "clip_on": False}
+            axes.plot(xs, ys, f"C{line.colour % COLOURS}o-", gid=f"series-{number}", **look)
         whole = all(x.is_integer() for line in series for x, _ in line.points)
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=whole, min_n_ticks=1))
-        if log:
-            axes.set_yscale("log")
-            low, high = axes.get_ylim()
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
-            axes.yaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=STEPS, integer=whole, min_n_ticks=1))
+        axes.set_yscale("log" if log else "linear")
+        low, high = axes.get_ylim()
+        if log and high > 10 * low:
+            axes.yaxis.set_major_locator(LogLocator(subs=STEPS[:-1] if high < 100 * low else (1,)))
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator("auto", steps=STEPS))
+        axes.yaxis.set_minor_locator(NullLocator())
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axis.set_tick_params(length=0, labelcolor=MUTED)
