@@ -39,6 +39,7 @@ def test_the_plots_are_the_same_every_time_and_take_only_the_pages_colours():
     assert content == report.page(made())
     page = Page(content)
     assert b"style=" not in content
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("font")]  # the page's own
     colours = {attributes[name] for _, attributes in page.tags for name in ("fill", "stroke") if name in attributes}
     style = (Path(report.__file__).parent / "style.css").read_text()
     assert colours - {"none"}
