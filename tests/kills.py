@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.command import environment
+from tests.process import environment
 
 PROGRAM = "jaxae.experiments.mnist_denoise"
 IMAGES, EPOCHS = 150, 80

@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tests.command import CACHE
+from tests.process import CACHE
 
 PATH = Path(__file__).parent.parent / "experiments" / "colab_tpu.ipynb"
 SMALL = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import command, environment
+from tests.process import command, environment
 
 ROOT = Path(__file__).parent.parent
 # the tutorial first: it makes the runs that the other pages work on

@@ -20,7 +20,7 @@ from jaxae.errors import UserError
 from jaxae.experiments import mnist_denoise, runner
 from jaxae.run import directory
 from tests import kills
-from tests.command import command, refused
+from tests.process import command, refused
 
 pytestmark = pytest.mark.slow
 EPOCHS = 40

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import command, environment
+from tests.process import command, environment
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

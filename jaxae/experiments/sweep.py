@@ -6,6 +6,7 @@ Each member gets a run directory of its own below `--run-dir`, a run like any ot
 `comparison.html` beside them compare the members. A sweep is saved after each epoch and goes on with `--resume`.
 """
 
+import dataclasses
 import itertools
 import json
 import os
@@ -60,7 +61,7 @@ class SweepTrain(TrainConfig):
 
     def at(self, rate: float | None) -> TrainConfig:
         """The same for a single run with this learning rate."""
-        return TrainConfig(**vars(self) | {"learning_rate": rate})
+        return TrainConfig(**dataclasses.asdict(self) | {"learning_rate": rate})
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def sweep(config: SweepConfig, launch: SweepLaunch) -> list[report.Run]:
     again = ["python", "-m", "jaxae.experiments.sweep", "--run-dir", str(folder), "--resume"]
     stopping.advise(f"go on with: {shlex.join(again)}")
     with directory.locked(folder), Progress(plans[0].config.train.epochs) as progress:
-        files.write_json(folder / RECORD, msgspec.to_builtins(config))
+        files.write_json(folder / RECORD, dataclasses.asdict(config))
         for plan in plans:
             with directory.locked(plan.launch.run_dir):
                 directory.claim(plan.config, plan.launch)

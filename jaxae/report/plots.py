@@ -1,14 +1,19 @@
-"""Line plots as inline SVG, coloured by the page's style sheet."""
+"""Line plots: Matplotlib draws them as SVG, which becomes part of the page and takes the page's colours."""
 
+import io
 import math
+import re
+import xml.etree.ElementTree as ElementTree
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from jaxae.report.markup import element
+from jaxae.run.figures import GRID, MUTED
 
-WIDTH, HEIGHT = 420, 250
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 10, 40
-COLOURS = 8  # classes colour-0 to colour-7 of the style sheet
+COLOURS = 8  # of series, --c0 to --c7 in the style sheet
+WIDTH, HEIGHT = 400, 230  # points
+STEPS = (1, 2, 5, 10)  # between ticks, times a power of ten
+LINK = "{http://www.w3.org/1999/xlink}href"
 
 
 class Series(NamedTuple):
@@ -20,45 +25,27 @@ class Series(NamedTuple):
 
 
 def line_plot(title: str, series: list[Series], x_label: str, log: bool = False) -> Element:
-    """A figure of `series` with title and legend; `log` takes a logarithmic scale for positive values."""
+    """A figure of `series` with title and legend; `log` takes a logarithmic scale.
+
+    A line is broken where a value is not finite or, on a logarithmic scale, not positive.
+    """
+    least = 0.0 if log else -math.inf
     series = [
-        line._replace(points=[(float(x), float(y)) for x, y in line.points if math.isfinite(y)]) for line in series
+        line._replace(points=[(float(x), float(y) if least < y < math.inf else math.nan) for x, y in line.points])
+        for line in series
     ]
-    xs = [x for line in series for x, _ in line.points]
-    ys = [y for line in series for _, y in line.points]
-    x_ticks = ticks(min(xs), max(xs), least_step=1.0 if all(x.is_integer() for x in xs) else 0.0)
-    y_ticks = (log_ticks if log else ticks)(min(ys), max(ys))
-    x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-9)
-    scale = math.log if log else float
-    y_low, y_high = scale(y_ticks[0]), scale(y_ticks[-1])
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low) if x_high - x_low > 1e-6 else 0.5
-        up = (scale(y) - y_low) / (y_high - y_low)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
-
-    parts = []
-    for value in y_ticks:
-        _, y = place(x_low, value)
-        parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid"))
-        parts.append(element("text", f"{value:g}", x=LEFT - 8, y=f"{y + 4:.1f}", text_anchor="end"))
-    for value in x_ticks:
-        if x_low <= value <= x_high:
-            x, _ = place(value, y_ticks[0])
-            parts.append(element("text", f"{value:g}", x=f"{x:.1f}", y=HEIGHT - BOTTOM + 18, text_anchor="middle"))
-    parts.append(element("text", x_label, x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 4, text_anchor="middle"))
-    for line in series:
-        parts.append(_line(line, [place(x, y) for x, y in line.points]))
-
-    said = "; ".join(f"{line.label} from {line.points[0][1]:.4g} to {line.points[-1][1]:.4g}" for line in series)
-    drawing = element("svg", parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=f"{title}: {said}")
+    drawing = _part_of_page(ElementTree.fromstring(_draw(title, series, x_label, log)))
+    for number, line in enumerate(series):
+        dots = drawing.iterfind(f".//g[@id='series-{number}']//use")
+        for dot, (x, y) in zip(dots, _drawn(line), strict=True):
+            dot.append(element("title", f"{line.label}, {x:g}: {y:.4g}"))
+    for group in drawing.iter("g"):
+        group.attrib.pop("id", None)  # every plot has the same
+    drawing.set("role", "img")
+    drawing.set("aria-label", f"{title}: {'; '.join(map(_said, series))}")
     legend = [element("li", swatch(line.colour), line.label) for line in series]
     return element(
-        "figure",
-        element("figcaption", title),
-        element("ul", legend, class_="legend"),
-        drawing,
-        class_="plot",
+        "figure", element("figcaption", title), element("ul", legend, class_="legend"), drawing, class_="plot"
     )
 
 
@@ -67,30 +54,71 @@ def swatch(colour: int) -> Element:
     return element("span", class_=f"swatch colour-{colour % COLOURS}", aria_hidden="true")
 
 
-def _line(line: Series, places: list[tuple[float, float]]) -> Element:
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-    dots = [
-        element("circle", element("title", f"{line.label}, {x:g}: {y:.4g}"), cx=f"{at[0]:.1f}", cy=f"{at[1]:.1f}", r=3)
-        for (x, y), at in zip(line.points, places, strict=True)
-    ]
-    return element("g", element("path", d=path), dots, class_=f"series colour-{line.colour % COLOURS}")
+def _drawn(line: Series) -> list[tuple[float, float]]:
+    return [(x, y) for x, y in line.points if not math.isnan(y)]
 
 
-def ticks(low: float, high: float, count: int = 5, least_step: float = 0.0) -> list[float]:
-    """About `count` round numbers, `least_step` or more apart, the first at most `low`, the last at least `high`."""
-    span = high - low or abs(high) or 1.0
-    step = 10.0 ** math.floor(math.log10(span / count))
-    step = max(least_step, step * next(factor for factor in (1, 2, 5, 10) if span / (factor * step) <= count))
-    first = math.floor(low / step)
-    last = max(math.ceil(high / step), first + 1)
-    return [round(number * step, 12) for number in range(first, last + 1)]
+def _said(line: Series) -> str:
+    if not (drawn := _drawn(line)):
+        return f"{line.label} has no values"
+    return f"{line.label} from {drawn[0][1]:.4g} to {drawn[-1][1]:.4g}"
 
 
-def log_ticks(low: float, high: float) -> list[float]:
-    """Numbers 1, 2 or 5 times a power of ten, the first at most `low` and the last at least `high`; at least two."""
-    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
-    candidates = [float(f"{factor}e{power}") for power in powers for factor in (1, 2, 5)]
-    first = max(number for number, value in enumerate(candidates) if value <= low)
-    last = min(number for number, value in enumerate(candidates) if value >= high)
-    chosen = candidates[first : max(last, first + 1) + 1]
-    return chosen if len(chosen) <= 8 else [chosen[0], *(x for x in chosen[1:-1] if f"{x:e}"[0] == "1"), chosen[-1]]
+def _draw(title: str, series: list[Series], x_label: str, log: bool) -> str:
+    """The SVG file that Matplotlib writes; the points of each line are in the group "series-" and its number."""
+    import matplotlib.style
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+    # text stays text, and the markers of different plots get different ids
+    settings = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 13, "lines.markeredgewidth": 0}
+    settings |= {f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")}
+    with matplotlib.style.context(["default", settings]):  # whatever style the user prefers
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), layout="constrained")
+        axes = figure.subplots()
+        figure.patch.set_visible(False)
+        axes.patch.set_visible(False)
+        for number, line in enumerate(series):
+            xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
+            look = {"linewidth": 2, "markersize": 6 if len(xs) <= 40 else 4, "clip_on": False}
+            axes.plot(xs, ys, f"C{line.colour % COLOURS}o-", gid=f"series-{number}", **look)
+        whole = all(x.is_integer() for line in series for x, _ in line.points)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=STEPS, integer=whole, min_n_ticks=1))
+        axes.set_yscale("log" if log else "linear")
+        low, high = axes.get_ylim()
+        if log and high > 10 * low:
+            axes.yaxis.set_major_locator(LogLocator(subs=STEPS[:-1] if high < 100 * low else (1,)))
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator("auto", steps=STEPS))
+        axes.yaxis.set_minor_locator(NullLocator())
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_tick_params(length=0, labelcolor=MUTED)
+        axes.grid(axis="y", color=GRID, linewidth=1, clip_on=False)
+        axes.set_xlabel(x_label, color=MUTED)
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    return written.getvalue()
+
+
+def _part_of_page(drawing: Element) -> Element:
+    """An SVG file's tree as HTML takes it, its styles as attributes: the page's policy refuses styles within it."""
+    import matplotlib.colors
+
+    variables = {colour: f"var(--c{number})" for number, colour in enumerate(matplotlib.colors.TABLEAU_COLORS.values())}
+    variables |= {MUTED: "var(--muted)", GRID: "var(--line)"}
+    for part in drawing.iter():
+        part.tag = part.tag.rpartition("}")[2]  # HTML knows no namespaces
+        part.text, part.tail = (part.text or "").strip(), None
+        for name, value in part.attrib.items():
+            if name in ("d", "x", "y", "transform"):
+                short = re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.4g}", value)
+                part.set(name, " ".join(short.split()))
+        for name, value in re.findall(r"([\w-]+): ([^;]+)", part.attrib.pop("style", "")):
+            if not name.startswith("font"):
+                part.set(name, variables.get(value, value))
+        if LINK in part.attrib:
+            part.set("href", part.attrib.pop(LINK))
+    drawing.remove(drawing.find("defs"))  # a style sheet for all of the page
+    drawing.attrib = {"viewBox": drawing.get("viewBox"), "stroke-linejoin": "round"}
+    return drawing

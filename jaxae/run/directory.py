@@ -62,7 +62,7 @@ def _load(path: Path, kind: type[Settings]) -> Settings:
 
 
 def _record(settings: Config | Launch) -> dict[str, Any]:
-    return msgspec.to_builtins(settings, enc_hook=str)
+    return json.loads(json.dumps(dataclasses.asdict(settings), default=str))
 
 
 @contextlib.contextmanager

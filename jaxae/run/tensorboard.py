@@ -51,7 +51,7 @@ class Log(AbstractContextManager):
             if name != "epoch":
                 self._writer.add_scalar(name, value, record["epoch"])
         if picture is not None:
-            self._writer.add_image("test images", picture, record["epoch"], dataformats="HWC")
+            self._writer.add_image("test_images", picture, record["epoch"], dataformats="HWC")
         self._writer.flush()
 
 

@@ -9,10 +9,14 @@ from skimage.data import camera
 from jaxae import metrics
 from jaxae.baselines import __main__ as baselines
 from jaxae.baselines import methods
-from tests.command import command
+from tests.process import command
 from tests.small_run import write_run
 
 SIGMA = 0.1
+
+
+def mean_psnr(restored, clean):
+    return metrics.mean_psnr(metrics.psnr(restored, clean))
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +28,6 @@ def pair():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def mean_psnr(restored, clean):
-    return metrics.mean_psnr(metrics.psnr(restored, clean))
-
-
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_each_method_tuned_removes_noise_from_other_images(name, channels, pair):
     random = np.random.default_rng(1)

@@ -18,7 +18,7 @@ from jaxae.errors import UserError
 from jaxae.experiments import plan
 from jaxae.files import write_json
 from jaxae.run import directory
-from tests.command import command
+from tests.process import command
 from tests.small_run import write_run
 
 

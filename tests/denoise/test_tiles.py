@@ -28,11 +28,11 @@ def test_the_reach_is_how_far_an_output_pixel_sees():
     gradient = jax.grad(lambda image: apply(image[None])[0, middle, middle].sum())(jnp.asarray(picture(32, 32, 3)))
     rows, columns, _ = np.nonzero(gradient)
     for seen in (rows, columns):
-        assert (middle - seen.min(), seen.max() - middle) == (tiles.REACH["cifar"],) * 2
+        assert (middle - seen.min(), seen.max() - middle) == (models.CifarAutoencoder.reach,) * 2
 
 
 def test_a_networks_output_in_tiles_is_that_on_the_whole_picture():
-    apply, image, reach = network("cifar"), picture(150, 97, 3), tiles.REACH["cifar"]
+    apply, image, reach = network("cifar"), picture(150, 97, 3), models.CifarAutoencoder.reach
     seen = np.pad(image, [(reach, reach)] * 2 + [(0, 0)], mode="reflect")
     whole = np.asarray(apply(seen[None]))[0, reach:-reach, reach:-reach]
     for core in tiles.CORES:
@@ -56,7 +56,7 @@ def test_blended_windows_are_their_weighted_mean():
 
 def test_a_picture_of_the_trained_size_is_restored_as_in_the_evaluation():
     apply, image = network("mnist"), picture(28, 28, 1)
-    (restored,) = restore(apply, tiles.tiling_for("mnist", [(28, 28)]), 1, image)
+    (restored,) = restore(apply, tiles.tiling_for(models.MnistDenoiser, [(28, 28)]), 1, image)
     np.testing.assert_allclose(restored, np.asarray(apply(image[None]))[0], atol=2e-6)
 
 
@@ -76,7 +76,7 @@ def test_pictures_share_batches_of_one_shape_and_do_not_touch_each_other():
         return apply(images)
 
     images = [picture(20, 30, 3), picture(90, 61, 1), picture(200, 7, 3), picture(64, 64, 3)]
-    tiling = tiles.tiling_for("cifar", [image.shape[:2] for image in images])
+    tiling = tiles.tiling_for(models.CifarAutoencoder, [image.shape[:2] for image in images])
     together = restore(watched, tiling, 3, *images)
     assert len(shapes) == 1
     for image, restored in zip(images, together, strict=True):
@@ -98,5 +98,5 @@ def test_channels_are_matched_to_the_network():
 
 
 def test_the_tiles_fit_the_pictures():
-    assert tiles.tiling_for("cifar", [(32, 32)] * 5).step == 32
-    assert tiles.tiling_for("cifar", [(3000, 4000)]).step == 128
+    assert tiles.tiling_for(models.CifarAutoencoder, [(32, 32)] * 5).step == 32
+    assert tiles.tiling_for(models.CifarAutoencoder, [(3000, 4000)]).step == 128

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.command import command, refused
+from tests.process import command, refused
 
 MNIST = "jaxae.experiments.mnist_denoise"
 SMALL = ("--data.limit", 512, "--train.epochs", 2)

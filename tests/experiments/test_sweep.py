@@ -6,7 +6,7 @@ from jaxae.config import DataConfig
 from jaxae.errors import UserError
 from jaxae.experiments import sweep
 from jaxae.run import tensorboard
-from tests.command import command, refused
+from tests.process import command, refused
 
 SWEEP = "jaxae.experiments.sweep"
 

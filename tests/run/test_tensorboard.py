@@ -44,7 +44,7 @@ def test_every_figure_and_the_image_are_there(tmp_path):
         for record in HISTORY[:3]:
             log.write(record, GREY)
     shown = read(tmp_path)
-    images = shown.pop("test images")
+    images = shown.pop("test_images")
     assert shown == expected(HISTORY[:3])
     assert sorted(images) == [1, 2, 3]
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(images[1]))), GREY[..., 0])
@@ -58,7 +58,7 @@ def test_a_resumed_run_logs_each_epoch_once(tmp_path):
     with tensorboard.Log(tmp_path, again[:2]) as log:  # the third was not finished
         log.write(again[2], GREY)
     shown = read(tmp_path)
-    assert sorted(shown.pop("test images")) == [1, 2, 3]
+    assert sorted(shown.pop("test_images")) == [1, 2, 3]
     assert shown == expected(again)
 
 
@@ -66,7 +66,7 @@ def test_epochs_from_before_the_option_was_given_are_logged_too(tmp_path):
     with tensorboard.Log(tmp_path, HISTORY[:3]) as log:
         log.write(HISTORY[3], GREY)
     shown = read(tmp_path)
-    assert list(shown.pop("test images")) == [4]
+    assert list(shown.pop("test_images")) == [4]
     assert shown == expected(HISTORY)
 
 

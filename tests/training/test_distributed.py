@@ -13,7 +13,7 @@ import pytest
 
 from jaxae.run.trained import restore
 from jaxae.training import distributed
-from tests.command import command, environment, refused
+from tests.process import command, environment, refused
 
 MNIST = "jaxae.experiments.mnist_denoise"
 
