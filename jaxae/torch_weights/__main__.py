@@ -41,7 +41,7 @@ class Import:
     """Make a run's directory from a state dict: it evaluates like any other, and training goes on from it."""
 
     file: Annotated[Path, tyro.conf.Positional]
-    """The state dict: .pt or .pth as torch.save writes it, or .safetensors."""
+    """The state dict: .pt, .pth or .bin as torch.save writes it, .ckpt as Lightning does, .safetensors or .npz."""
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The directory to make."""
     model: Literal["mnist", "cifar"]
@@ -62,7 +62,7 @@ class Export:
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
     file: Annotated[Path, tyro.conf.Positional]
-    """The file to write, replaced where there is one: .pt, .pth or .safetensors."""
+    """The file to write, replaced where there is one: .pt, .pth, .bin, .safetensors or .npz."""
     checkpoint: Literal["latest", "best"] = "latest"
     """Which of the run's checkpoints: the last epoch's, or that with the highest test PSNR."""
 
