@@ -219,13 +219,13 @@ def _read_safetensors(path: Path) -> dict[str, Stored]:
     return stored
 
 
-def _from_buffer(data: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+def _from_buffer(data: bytes | bytearray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(data, jnp.dtype(dtype)).reshape(shape)
 
 
 def _read_npz(path: Path) -> dict[str, Stored]:
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             large = any(entry.file_size > 16 * MOST_NUMBERS for entry in content.zip.infolist())
             arrays = {} if large else {name: content[name] for name in content.files}
             stored = {name: Stored(array.dtype.name, array.shape, array.copy) for name, array in arrays.items()}
