@@ -54,6 +54,8 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
         tensorboard.require()
     if launch.run_dir is None:
         launch = dataclasses.replace(launch, run_dir=directory.default(experiment.name))
+    if launch.data.dir is not None:  # on record in the run, which may be used from elsewhere
+        launch = dataclasses.replace(launch, data=dataclasses.replace(launch.data, dir=launch.data.dir.absolute()))
     directory.check(launch)
     ops.pick(config.train.ops)
     config, corruption = settle_noise(config, experiment.gaussian_factor)

@@ -122,7 +122,8 @@ def claim(config: Config, launch: Launch) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     for path in _unfinished(run_dir):
         path.unlink(missing_ok=True)
-    files.write_json(run_dir / LAUNCH, _record(launch))
+    here = dataclasses.replace(launch, resume=False, run_dir=None)
+    files.write_json(run_dir / LAUNCH, _record(here))
     files.write_json(run_dir / CONFIG, _record(config))
 
 

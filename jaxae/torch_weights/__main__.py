@@ -3,7 +3,7 @@
     python -m jaxae.torch_weights import model.pt RUN_DIR --model mnist
     python -m jaxae.torch_weights export RUN_DIR model.pt
 
-Files are PyTorch's (.pt, .pth; only tensors are read, no code is run) or .safetensors.
+Files are PyTorch's (.pt, .pth, .bin, Lightning's .ckpt; only tensors are read, no code is run), .safetensors or .npz.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from jaxae.files import replacing, write_bytes, write_json
 from jaxae.run import directory, figures, summary, trained
 from jaxae.run.checkpoints import Checkpoints
 from jaxae.run.scores import score
-from jaxae.torch_weights import files, from_torch, matching, to_torch
+from jaxae.torch_weights import files, from_torch, to_torch
 from jaxae.training import start
 
 EXPERIMENTS = {"mnist": mnist_denoise.EXPERIMENT, "cifar": cifar10_denoise.EXPERIMENT}
@@ -36,7 +36,7 @@ class Import:
     """Make a run's directory from a state dict: it evaluates like any other, and training goes on from it."""
 
     file: Annotated[Path, tyro.conf.Positional]
-    """The state dict: .pt or .pth as torch.save writes it, or .safetensors."""
+    """The state dict: .pt, .pth or .bin as torch.save writes it, .ckpt as Lightning does, .safetensors or .npz."""
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The directory to make."""
     model: Literal["mnist", "cifar"]
@@ -58,7 +58,7 @@ class Export:
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
     file: Annotated[Path, tyro.conf.Positional]
-    """The file to write, replaced where there is one: .pt, .pth or .safetensors."""
+    """The file to write, replaced where there is one: .pt, .pth, .bin, .safetensors or .npz."""
     checkpoint: Literal["latest", "best"] = "latest"
     """Which of the run's checkpoints: the last epoch's, or that with the highest test PSNR."""
 
@@ -84,8 +84,7 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     run_dir = arguments.run_dir
     if run_dir.exists() and not (run_dir.is_dir() and not any(run_dir.iterdir())):
         raise UserError(f"{run_dir} is there already: name a new directory")
-    state_dict, ordered = files.read(arguments.file)
-    params = jax.tree.map(jnp.asarray, from_torch(matching.originals_names(state_dict, arguments.model, ordered)))
+    params = jax.tree.map(jnp.asarray, from_torch(files.read_original(arguments.file, arguments.model)))
 
     experiment = EXPERIMENTS[arguments.model]
     config = Config(arguments.data, arguments.noise, arguments.train, arguments.recipe, arguments.model, arguments.seed)

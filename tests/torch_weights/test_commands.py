@@ -1,0 +1,94 @@
+"""Whole imports and exports."""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxae.config import Config, DataConfig, Launch, TrainConfig
+from jaxae.errors import UserError
+from jaxae.experiments import runner
+from jaxae.run import directory
+from jaxae.run.trained import restore
+from jaxae.torch_weights import __main__ as program
+from jaxae.torch_weights import files, to_torch
+from tests.small_run import random_params, write_run
+from tests.torch_weights.state_dicts import sequential, state_dict_of
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of 40 small images, as the name of a data set."""
+    folder, rng = tmp_path / "photos", np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(40):
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 5), np.uint8))
+        coarse.resize((32, 32)).save(folder / f"{number}.png")
+    return DataConfig(f"folder:{folder}")
+
+
+@pytest.mark.slow
+def test_an_imported_network_evaluates_trains_on_and_goes_back(photos, tmp_path, monkeypatch, capsys):
+    params = random_params("mnist")
+    path, run_dir = tmp_path / "model.safetensors", tmp_path / "run"
+    path.write_bytes(files.to_bytes(sequential(to_torch(params)), ".safetensors"))
+    training = TrainConfig(epochs=1, batch_size=8, ops="xla")  # it compiles fastest
+    summary = program.import_weights(program.Import(path, run_dir, "mnist", photos, train=training))
+    assert summary == json.loads((run_dir / directory.SUMMARY).read_text())
+    assert summary["epochs"] == 0
+    run = restore(run_dir)
+    assert run.epoch == 0
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(run.params), params)
+
+    back = tmp_path / "back.npz"
+    monkeypatch.setattr(sys, "argv", ["torch_weights", "export", str(run_dir), str(back)])
+    program.main()
+    assert "the mnist network after epoch 0" in capsys.readouterr().out
+    for key, array in to_torch(params).items():
+        np.testing.assert_array_equal(files.read(back)[0][key], array)
+
+    config = Config(photos, train=training, model="mnist")
+    trained = runner.run(program.EXPERIMENTS["mnist"], config, Launch(run_dir=run_dir, resume=True))
+    assert trained["epochs"] == 1
+    now = restore(run_dir)
+    assert now.epoch == 1
+    # the learning rate is 1e-3, so the few steps of Adam have not led far from what was imported
+    moved = jax.tree.map(lambda new, old: float(jnp.abs(new - old).max()), now.params, params)
+    assert 0 < max(jax.tree.leaves(moved)) < 0.01
+
+
+def test_nothing_is_left_of_an_import_that_fails(photos, tmp_path, monkeypatch):
+    path, run_dir = tmp_path / "model.safetensors", tmp_path / "run"
+    path.write_bytes(files.to_bytes(state_dict_of("cifar"), ".safetensors"))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UserError, match="it fits --model cifar"):
+        program.import_weights(program.Import(path, run_dir, "mnist", photos))
+    path.write_bytes(files.to_bytes(state_dict_of("mnist"), ".safetensors"))
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(program, "score", lambda *_: None)
+    monkeypatch.setattr(program, "means_with_noisy", lambda *_: {"psnr": 1.0})
+    monkeypatch.setattr(program.figures, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        program.import_weights(program.Import(path, run_dir, "mnist", photos, train=TrainConfig(batch_size=8)))
+    assert sorted(tmp_path.iterdir()) == before
+    write_run(run_dir, "mnist")
+    with pytest.raises(UserError, match="is there already"):
+        program.import_weights(program.Import(path, run_dir, "mnist", photos))
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("model.ckpt", r"state dicts end in .pt, .pth, .bin, .safetensors or .npz"),  # Lightning could not read it
+    ("model", "state dicts end in"),
+])  # fmt: skip
+def test_only_state_dicts_are_exported(tmp_path, name, message):
+    write_run(tmp_path / "run", "mnist")
+    with pytest.raises(UserError, match=message):
+        program.export_weights(program.Export(tmp_path / "run", tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
