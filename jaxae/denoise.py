@@ -6,6 +6,7 @@ RUN_DIR may also be `ready` or `ready-digits`: a network that is trained once, o
 """
 
 import functools
+import itertools
 import json
 import os
 import sys
@@ -24,11 +25,12 @@ import numpy as np
 import tyro
 from jaxtyping import Float32
 
-from jaxae import cli, comparison, noise, ops, pictures, ready, runs, tiles
+from jaxae import cli, comparison, noise, ops, ready, runs, tiles
+from jaxae.data import listing, picture_files
+from jaxae.data.picture_files import File
 from jaxae.errors import UserError
 from jaxae.evaluate import NoiseArguments
 from jaxae.noise import Noise
-from jaxae.pictures import Picture
 from jaxae.restore import TrainedRun, restore_run
 from jaxae.scores import TEST_KEY
 
@@ -48,7 +50,7 @@ class Arguments:
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run's directory; or ready, or ready-digits: a network that is trained once, on drawn images."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Pictures (PNG, JPEG, WebP, BMP, TIFF), and folders of them."""
+    """Pictures (PNG, JPEG, WebP, TIFF and others), and folders of them."""
     out: Path
     """Folder for the denoised pictures, under the names they have."""
     add_noise: bool = False
@@ -63,11 +65,12 @@ class Arguments:
 
 
 class Read(NamedTuple):
-    """A picture under way: its number, its file, and what it is compared with where noise was added to it."""
+    """A picture, or a page of one, under way, and what it is compared with where noise was added to it."""
 
-    number: int
+    number: int  # of the file
+    page: int
     source: Path
-    picture: Picture
+    file: File
     clean: Values | None
     noisy: Values
 
@@ -110,11 +113,11 @@ def _draw(corruption: Noise, number: jax.Array, values: jax.Array) -> jax.Array:
     return corruption(jax.random.fold_in(jax.random.key(TEST_KEY), number), values)
 
 
-def corrupt(corruption: Noise, number: int, values: Values) -> Values:
-    """`values` with noise that depends on nothing but the picture's number in the order of the inputs, and its size."""
+def corrupt(corruption: Noise, number: int, page: int, values: Values) -> Values:
+    """`values` with noise that depends on nothing but the picture's number among the inputs, its page and size."""
     height, width, _ = values.shape
     rest = [(0, -height % _GRAIN), (0, -width % _GRAIN), (0, 0)]
-    noisy = _draw(corruption, jnp.asarray(number, jnp.uint32), jnp.asarray(np.pad(values, rest)))
+    noisy = _draw(corruption, jnp.asarray(number + (page << 20), jnp.uint32), jnp.asarray(np.pad(values, rest)))
     return np.asarray(noisy)[:height, :width]
 
 
@@ -139,7 +142,9 @@ def ahead(pool: ThreadPoolExecutor, function: Callable, arguments: Any) -> Itera
 
 def denoise(arguments: Arguments) -> dict[str, Any]:
     """Denoise as `arguments` say; what was done, as JSON types, with the inputs that failed under ``failed``."""
-    places = pictures.find(arguments.inputs, arguments.out)
+    places, left_out = listing.find(arguments.inputs, arguments.out)
+    for line in left_out:
+        warnings.warn(line, stacklevel=2)
     figure = [arguments.out / FIGURE] if arguments.add_noise else []
     check_out(arguments.out, places, figure, arguments.overwrite)
     cli.enable_compilation_cache()
@@ -147,56 +152,73 @@ def denoise(arguments: Arguments) -> dict[str, Any]:
     corruption = pick_noise(arguments, run)
 
     failed: list[dict[str, str]] = []
-    done: dict[int, dict[str, Any]] = {}
+    done: dict[int, list[dict[str, Any]]] = {}
+    notes: dict[str, list[Path]] = {}
     shown: dict[int, comparison.Column] = {}
+
+    def fail(source: Path, error: UserError) -> None:
+        failed.append({"input": str(source), "reason": str(error)})
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
 
     def outcome(future: Future, source: Path) -> Any:
         try:
             return future.result()
         except UserError as error:
-            failed.append({"input": str(source), "reason": str(error)})
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-            return None
+            return fail(source, error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of large pictures and odd metadata
-        sizes = zip(places, ahead(pool, pictures.size, places), strict=True)
+        sizes = zip(places, ahead(pool, picture_files.sizes, places), strict=True)
         sizes = {source: size for source, future in sizes if (size := outcome(future, source)) is not None}
-        tiling = tiles.tiling_for(run.config.model, sizes.values())
+        tiling = tiles.tiling_for(run.config.model, itertools.chain.from_iterable(sizes.values()))
         started = time.perf_counter()
         apply = compile_network(run, tiling) if sizes else None
         compiled = time.perf_counter()
 
         def read() -> Iterator[tuple[Read, Values]]:
-            for number, (source, future) in enumerate(zip(sizes, ahead(pool, pictures.read, sizes), strict=True)):
-                if (picture := outcome(future, source)) is not None:
+            for number, (source, future) in enumerate(zip(sizes, ahead(pool, picture_files.read, sizes), strict=True)):
+                if (file := outcome(future, source)) is None:
+                    continue
+                for note in file.notes:
+                    notes.setdefault(note, []).append(source)
+                for page, picture in enumerate(file.pages):
                     values = picture.floats()
-                    noisy = values if corruption is None else corrupt(corruption, number, values)
-                    yield Read(number, source, picture, None if corruption is None else values, noisy), noisy
+                    noisy = values if corruption is None else corrupt(corruption, number, page, values)
+                    clean = None if corruption is None else values
+                    yield Read(number, page, source, file, clean, noisy), noisy
 
-        def finish(result: tuple[Read, Values]) -> None:
-            item, restored = result
-            place = places[item.source]
-            row = {"input": str(item.source), "output": str(place), "shape": list(restored.shape)}
-            if item.clean is not None:
-                row |= comparison.figures(item.clean, item.noisy, restored)
-                if item.number < SHOWN:
-                    shown[item.number] = comparison.column(item.source.name, item.clean, item.noisy, restored)
+        def finish(results: list[tuple[Read, Values]]) -> None:
+            first = results[0][0]
+            place = places[first.source]
             try:
-                pictures.write(place, item.picture, restored)
+                picture_files.write(place, first.file, [restored for _, restored in results])
+            except UserError as error:
+                return fail(first.source, error)
             except OSError as error:
-                raise UserError(
-                    f"{place}: {(error.strerror or str(error)).lower()}; nothing more is written"
-                ) from error
-            done[item.number] = row
+                return fail(first.source, UserError(f"{place}: {(error.strerror or str(error)).lower()}"))
+            rows = []
+            for item, restored in results:
+                row = {"input": str(item.source), "output": str(place), "shape": list(restored.shape)}
+                if len(results) > 1:
+                    row["page"] = item.page
+                if item.clean is not None:
+                    row |= comparison.figures(item.clean, item.noisy, restored)
+                    if item.number < SHOWN and item.page == 0:
+                        shown[item.number] = comparison.column(item.source.name, item.clean, item.noisy, restored)
+                rows.append(row)
+            done[first.number] = rows
 
         channels = run.model.image_shape[2]
         restored = tiles.restore_pictures(apply, tiling, channels, read()) if sizes else ()
-        for future in ahead(pool, finish, restored):
+        files = (list(pages) for _, pages in itertools.groupby(restored, lambda result: result[0].number))
+        for future in ahead(pool, finish, files):
             future.result()
         seconds = time.perf_counter() - compiled
 
-    rows = [done[number] for number in sorted(done)]
+    for note, noted in notes.items():
+        more = f" and {len(noted) - 1:,} more" if len(noted) > 1 else ""
+        warnings.warn(f"{noted[0]}{more}: {note}", stacklevel=2)
+    rows = [row for number in sorted(done) for row in done[number]]
     megapixels = sum(row["shape"][0] * row["shape"][1] for row in rows) / 1e6
     result = {
         "run_dir": str(arguments.run_dir),
@@ -210,6 +232,7 @@ def denoise(arguments: Arguments) -> dict[str, Any]:
         "compile_seconds": compiled - started,
         "pictures": rows,
         "failed": failed,
+        "warnings": [{"inputs": [str(source) for source in noted], "note": note} for note, noted in notes.items()],
     }
     if corruption is not None and rows:
         comparison.save([shown[number] for number in sorted(shown)], noise.describe(corruption), figure[0])
