@@ -9,12 +9,18 @@ import numpy as np
 from jaxae.data import scientific
 from jaxae.errors import UserError
 
-_SAMPLES = 277  # the TIFF tag
+_BITS, _PHOTOMETRIC, _SAMPLES = 258, 262, 277  # TIFF tags
 
 
 def is_deep(image: Any) -> bool:
-    """Whether it has colours of more than eight bits, of which Pillow would keep the upper eight."""
-    if image.mode.startswith("I") or image.mode == "CMYK":
+    """Whether Pillow would read more than eight bits wrongly: upper eight of colours, negative where zero is white."""
+    if image.mode == "CMYK":
+        return False
+    whole = image.mode.startswith(("I", "F"))
+    if image.format == "TIFF":
+        white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
+        return max(image.tag_v2.get(_BITS, (1,))) > 8 and (not whole or white_is_zero)
+    if whole:
         return False
     if image.format == "PPM" and image.mode == "RGB":
         most = image.tile[0][3][-1] if isinstance(image.tile[0][3], tuple) else 255

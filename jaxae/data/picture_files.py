@@ -76,15 +76,15 @@ def read(path: Path) -> File:
         with pictures.opened(path) as image:
             kind = "JPEG" if image.format == "MPO" else image.format  # a telephone's JPEG with a preview inside
             converted = image.mode == "CMYK"
-            metadata = scene.metadata(image, path, notes)
-            numbers = pictures.pages(image) if kind == "TIFF" else [0]
-            pages = [pictures.decode(image, path, number) for number in numbers]
+            pages, metadata = [], {}
+            for number in pictures.pages(image) if kind == "TIFF" else (0,):
+                pages.append(pictures.decode(image, path, number))
+                # only now: Pillow decodes a PNG in order to find its EXIF
+                metadata = metadata if len(pages) > 1 else scene.metadata(image, path, notes)
             if kind == "TIFF" and len(pages) < pictures.frames(image):
                 notes.append("its thumbnails and masks are left out")
         if converted:  # the profile was of the other colours
             metadata.pop("icc_profile", None)
-    if not pages:
-        raise UserError(f"{path}: it holds thumbnails only")
     for page in pages:
         notes += page.notes
         if page.alpha is not None and np.ptp(page.alpha) and not np.ptp(page.values[page.alpha > 0], axis=0).any():
@@ -92,7 +92,7 @@ def read(path: Path) -> File:
     return File(pages, kind, metadata, tuple(dict.fromkeys(notes)))
 
 
-def write(path: Path, file: File, restored: list[Float32[np.ndarray, "height width channels"]]) -> None:
+def write(path: Path, file: File, restored: list[Float32[np.ndarray, "_ _ channels"]]) -> None:
     """Write the `restored` pages, clipped to [0, 1], as `file` was: format, depth, alpha, scene; all or nothing.
 
     What was written is read back before it is put in its place: UserError, naming `path`, if it is not the same.
@@ -135,8 +135,12 @@ def _encode(path: Path, file: File, arrays: list[np.ndarray]) -> None:
     first, *rest = (Image.fromarray(x.squeeze(-1) if x.shape[2] == 1 else x) for x in arrays)
     if first.mode == "LA" and file.format == "WEBP":
         first = first.convert("RGBA")
-    more = {"save_all": True, "append_images": rest} if rest else {}
-    first.save(path, file.format, **_SAVE[file.format], **file.metadata, **more)
+    options = _SAVE[file.format] | file.metadata
+    if rest:
+        options |= {"save_all": True, "append_images": rest}
+    if first.mode == "L" and file.format == "AVIF":
+        options["subsampling"] = "4:0:0"
+    first.save(path, file.format, **options)
 
 
 def _encode_deep(file: File, pixels: np.ndarray) -> bytes:

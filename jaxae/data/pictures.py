@@ -31,6 +31,7 @@ _UPRIGHT = {
     7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
     8: lambda x: np.rot90(x),
 }
+NO_PAGE = "there is no whole page in it"
 DARK = (
     "no value is above 4,095 of 65,535, as of 12 bits stored in 16: taken as it is, nearly black; "
     "multiply the values by 16 first if that is wrong"
@@ -116,6 +117,8 @@ def read_scientific(path: Path) -> list[Picture]:
             notes: list[str] = []
             pixels = scientific.read_page(path, page.number, notes)
             pictures.append(finish(_turn(pixels, page.orientation), notes))
+        if not pictures:
+            raise UserError(NO_PAGE)
     return pictures
 
 
@@ -141,30 +144,33 @@ def frames(image) -> int:
 
 def pages(image) -> Iterator[int]:
     """The numbers of a TIFF's pages, thumbnails and masks passed over; `image` stands at each in turn."""
-    for number in range(frames(image)):
+    count, whole = frames(image), 0
+    for number in range(count):
         image.seek(number)
-        subfile = image.tag_v2.get(_SUBFILE, 0) if frames(image) > 1 else 0
+        subfile = image.tag_v2.get(_SUBFILE, 0) if count > 1 else 0
         if not (isinstance(subfile, int) and subfile & 0b101):
+            whole += 1
             yield number
+    if not whole:
+        raise UserError(NO_PAGE)
 
 
 def decode(image, path: Path, page: int = 0) -> Picture:
     """The picture at which the opened `image` stands, `page` of the file `path`. Errors are as `opened` wants them."""
     deep = decoding.is_deep(image)  # before anything is loaded
-    turn = orientation(image)
+    notes: list[str] = []
+    if deep and image.format == "TIFF":
+        pixels = scientific.read_page(path, page, notes)
+        return finish(_turn(pixels, orientation(image)), notes)
     packed = image.mode == "I;16" and "'I;12" in str(image.tile)
     image.load()
-    notes: list[str] = []
-    if deep:
-        pixels = scientific.read_page(path, page, notes) if image.format == "TIFF" else decoding.read_deep(path)
-    else:
-        pixels = decoding.read_plain(image, notes)
-        if image.format == "TIFF":
-            decoding.say_what_pillow_drops(image, pixels, notes)
-            turn = orientation(image)  # done already, where Pillow turns it itself
-        if packed:
-            pixels = pixels << 4 | pixels >> 8
-            notes.append("12 bits a value become 16")
+    turn = orientation(image)  # only now: Pillow turns a TIFF as it loads it, and loads a PNG to find its EXIF
+    pixels = decoding.read_deep(path) if deep else decoding.read_plain(image, notes)
+    if image.format == "TIFF":
+        decoding.say_what_pillow_drops(image, pixels, notes)
+    if packed:
+        pixels = pixels << 4 | pixels >> 8
+        notes.append("12 bits a value become 16")
     return finish(_turn(pixels, turn), notes)
 
 

@@ -6,7 +6,7 @@ Never what it says of its storage (size, compression, palette, where the bytes l
 from pathlib import Path
 from typing import Any
 
-_EXIF_BLOCK, _GPS_BLOCK, _RESOLUTION = 0x8769, 0x8825, (282, 283, 296)
+_EXIF_BLOCK, _GPS_BLOCK, _DESCRIPTION, _RESOLUTION = 0x8769, 0x8825, 270, (282, 283, 296)
 # TIFF 6.0, EXIF 2.32 and GeoTIFF 1.1: name, description, make, model, page, resolution, software, date, artist, host,
 # rating, copyright, Windows' texts, coordinates and what they are measured in
 _PLAIN = 269, 270, 271, 272, 285, *_RESOLUTION, 297, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096)
@@ -73,6 +73,8 @@ def _clean(exif: Any, notes: list[str]) -> Any:
         return kept
 
     clean = sound({tag: exif[tag] for tag in _SCENE if tag in exif}, ExifTags.TAGS, None)
+    if str(clean.get(_DESCRIPTION)).startswith('{"shape":'):  # tifffile's own note on the storage
+        del clean[_DESCRIPTION]
     if not {282, 283} <= set(clean):  # one number of a resolution alone says nothing
         clean = {tag: value for tag, value in clean.items() if tag not in _RESOLUTION}
     for block, names in ((_EXIF_BLOCK, ExifTags.TAGS), (_GPS_BLOCK, ExifTags.GPSTAGS)):

@@ -3,6 +3,7 @@
 Pillow keeps eight bits of such colours or does not open the file at all; tifffile reads and writes them.
 """
 
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,13 @@ from jaxae.errors import UserError
 
 _INVERTED, _GREY, _RGB = 0, 1, 2  # photometric interpretations
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha among the extra samples
+
+
+def _tifffile() -> Any:
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said in one line, here
+    return tifffile
 
 
 def check_range(values: np.ndarray) -> Float32[np.ndarray, "height width channels"]:
@@ -49,9 +57,7 @@ class Page(NamedTuple):
 
 def list_pages(path: Path) -> list[Page]:
     """The pages of the TIFF `path`, thumbnails and masks passed over."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with _tifffile().TiffFile(path) as file:
         pages = [page.aspage() for page in file.pages]
     return [
         Page(number, (page.imagelength, page.imagewidth), int(page.tags.valueof(274, default=1)))
@@ -65,9 +71,7 @@ def read_page(path: Path, number: int, notes: list[str]) -> np.ndarray:
 
     Raises UserError for any other numbers, and for channels that are neither grey nor RGB.
     """
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with _tifffile().TiffFile(path) as file:
         page = file.pages[number].aspage()
         if page.photometric not in (_INVERTED, _GREY, _RGB):
             raise UserError(f"its colours are {page.photometric.name}; convert it to RGB")
@@ -102,14 +106,24 @@ def _decode(page: Any, path: Path, number: int) -> np.ndarray:
     apart = page.planarconfig == 2 and page.samplesperpixel > 1
     try:
         pixels = np.asarray(page.asarray()).reshape((shape[2], *shape[:2]) if apart else shape)
-    except ValueError:  # a compression that tifffile leaves to a further package; OpenCV knows the usual ones
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise UserError("cut off or damaged") from error
+        # a compression that tifffile leaves to a further package; OpenCV knows the usual ones
         import cv2
 
-        done, read = cv2.imdecodemulti(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED, range=(number, number + 1))
-        read = read[0] if done and read else None
-        if read is None or apart or read.shape != shape or read.dtype != page.dtype:
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            content = np.fromfile(path, np.uint8)
+            _, read = cv2.imdecodemulti(content, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+        if not read:
+            raise UserError(f"damaged, or its compression, {page.compression.name}, is unknown") from None
+        if apart or read[0].size != np.prod(shape) or read[0].dtype != page.dtype:
             raise UserError(f"compressed by {page.compression.name}; save it without compression") from None
-        return read[..., [2, 1, 0, 3][: read.shape[2]]]  # OpenCV's order is blue, green, red
+        pixels = read[0].reshape(shape)
+        return pixels[..., [2, 1, 0, 3][: shape[2]]] if shape[2] > 2 else pixels  # OpenCV's order is blue, green, red
     pixels = np.moveaxis(pixels, 0, -1) if apart else pixels
     return pixels.astype(pixels.dtype.newbyteorder("="))
 
