@@ -109,7 +109,10 @@ def _read(path: Path, stats: tuple, others: str, shape: tuple[int, int, int], cr
         )
     if (images == images[0]).all():
         raise UserError(f"all images of {path} are equal as {' × '.join(map(str, shape))}: there is nothing to learn")
-    split = folder_split.split([Path(name) for name in counts])
+    split = folder_split.split([Path(name) for name in counts], [Path(name) for name, _, _ in stats])
+    for side, words in ((0, "to train"), (1, "to test")):
+        if side not in split.test:
+            raise UserError(f"{path} has no readable image {words}: {split.described}")
     if split.left_out:
         warnings.warn(f"left out of {path}: {split.left_out}", stacklevel=3)
     repeats = list(counts.values())

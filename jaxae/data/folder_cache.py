@@ -42,7 +42,7 @@ def state(stats: tuple) -> str:
 def load(path: Path, wanted: str) -> tuple[np.ndarray, dict[str, Any]] | None:
     """The images and notes of the entry `path`; None where there is none of the state `wanted`, or a damaged one."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             notes = json.loads(stored["notes"].tobytes())
             if notes.pop("state") != wanted:
                 return None

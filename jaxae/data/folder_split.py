@@ -28,8 +28,8 @@ def digest(name: Path) -> int:
     return int.from_bytes(hashlib.sha256(os.fsencode(name.as_posix())).digest()[:8], "big")
 
 
-def split(names: list[Path]) -> Split:
-    """The split of the files `names`, paths within their folder.
+def split(names: list[Path], listed: list[Path] | None = None) -> Split:
+    """The split of the files `names`, paths within their folder, among those `listed` (default: all of them).
 
     A folder `train` at the top beside one called `test` or `val` (or training, testing, valid, validation, in any case)
     is the training split, and that the test split; where there are both, `val` is for neither, as is all beside them.
@@ -39,7 +39,7 @@ def split(names: list[Path]) -> Split:
     or more.
     """
     tops = [name.parts[0] if len(name.parts) > 1 else "" for name in names]
-    lower = {top.lower() for top in tops}
+    lower = {name.parts[0].lower() for name in listed or names if len(name.parts) > 1}
     held = next((group for group in (TEST, HELD_OUT) if lower & set(group)), ())
     if not held or not lower & set(TRAIN):
         fractions = np.array([digest(name) / 2**64 for name in names])
@@ -51,12 +51,12 @@ def split(names: list[Path]) -> Split:
     sides = [1 if top.lower() in held else 0 if top.lower() in TRAIN else -1 for top in tops]
     counts = Counter(zip(sides, tops, strict=True))
 
-    def listed(side: int) -> str:
-        here = ((top, count) for (at, top), count in counts.items() if at == side)
-        return ", ".join(f"{count:,} in {top}/" if top else f"{count:,} beside them" for top, count in here)
+    def count(side: int) -> str:
+        here = ((top, number) for (at, top), number in counts.items() if at == side)
+        return ", ".join(f"{n:,} in {top}/" if top else f"{n:,} beside them" for top, n in here) or "none"
 
-    said = f"split by its own folders: {listed(0)} to train, {listed(1)} to test"
-    left_out = f"neither to train nor to test: {listed(-1)}" if -1 in sides else ""
+    said = f"split by its own folders: {count(0)} to train, {count(1)} to test"
+    left_out = f"neither to train nor to test: {count(-1)}" if -1 in sides else ""
     used = [name for name, side in zip(names, sides, strict=True) if side >= 0]
     labels = _labels(used, 1)
     if labels is not None:

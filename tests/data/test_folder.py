@@ -297,6 +297,17 @@ def test_what_is_beside_the_split_is_left_out_and_said(tmp_path):
     assert load_labels(name, "train") is None
 
 
+def test_a_side_without_a_readable_picture_is_an_error(tmp_path):
+    fill(tmp_path, "train/1.png", "train/2.png", "train/3.png")
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "4.png").write_text("this is not an image")
+    with (
+        pytest.warns(UserWarning, match=r"test/4\.png"),
+        pytest.raises(UserError, match="no readable image to test: split by its own folders: 3 in train/"),
+    ):
+        load(f"folder:{tmp_path}", "train")
+
+
 def test_without_both_sides_names_decide(tmp_path):
     fill(tmp_path, *(f"train/{i}.png" for i in range(9)), *(f"bus/{i}.png" for i in range(9)))
     labels = [load_labels(f"folder:{tmp_path}", split) for split in ("train", "test")]
@@ -408,7 +419,7 @@ def test_a_damaged_entry_is_made_anew(kept, own_cache, damage):
 
 
 def test_the_cache_has_a_limit_and_needs_no_place(kept, own_cache, monkeypatch):
-    place, decoded = kept
+    place, _ = kept
     for shape in (COLOUR, GREY, (16, 16, 3)):
         load(f"folder:{place}", "train", shape=shape)
     sizes = [entry.stat().st_size for entry in own_cache.iterdir()]
