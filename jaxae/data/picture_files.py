@@ -89,6 +89,9 @@ def read(path: Path) -> File:
         notes += page.notes
         if page.alpha is not None and np.ptp(page.alpha) and not np.ptp(page.values[page.alpha > 0], axis=0).any():
             notes.append("all that is seen of it is in its alpha, which stays as it is")
+    deep = any(page.values.shape[2] + (page.alpha is not None) > 1 and page.values.dtype != np.uint8 for page in pages)
+    if kind == "TIFF" and deep and not scene.simple_tags(metadata)[1]:
+        notes.append("EXIF other than texts and resolution is left out")
     return File(pages, kind, metadata, tuple(dict.fromkeys(notes)))
 
 
@@ -123,19 +126,20 @@ def _as_stored(page: Picture, values: np.ndarray) -> np.ndarray:
 def _encode(path: Path, file: File, arrays: list[np.ndarray]) -> None:
     from PIL import Image
 
-    beyond = [x.shape[2] > 1 and x.dtype != np.uint8 for x in arrays]
-    if any(beyond) and file.format == "TIFF":
-        exif = Image.Exif()
-        exif.load(file.metadata.get("exif", b""))
-        scientific.write_pages(path, arrays, dict(exif), file.metadata.get("icc_profile"))
+    beyond = any(x.shape[2] > 1 and x.dtype != np.uint8 for x in arrays)
+    tags, are_all = scene.simple_tags(file.metadata)
+    if beyond and file.format == "TIFF":
+        scientific.write_pages(path, arrays, tags, file.metadata.get("icc_profile"))
         return
-    if any(beyond):
+    if beyond:
         path.write_bytes(_encode_deep(file, arrays[0]))
         return
     first, *rest = (Image.fromarray(x.squeeze(-1) if x.shape[2] == 1 else x) for x in arrays)
     if first.mode == "LA" and file.format == "WEBP":
         first = first.convert("RGBA")
     options = _SAVE[file.format] | file.metadata
+    if file.format == "TIFF" and not are_all:
+        options["compression"] = "raw"  # Pillow cannot write a compressed TIFF with an EXIF block
     if rest:
         options |= {"save_all": True, "append_images": rest}
     if first.mode == "L" and file.format == "AVIF":

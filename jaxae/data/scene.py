@@ -82,3 +82,13 @@ def _clean(exif: Any, notes: list[str]) -> Any:
         if values := sound(values, names, block):
             clean[block] = values
     return made_of(clean)
+
+
+def simple_tags(metadata: dict[str, Any]) -> tuple[dict[int, Any], bool]:
+    """The texts and the resolution among the EXIF of `metadata`, and whether there is nothing else in it."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(metadata.get("exif", b""))
+    simple = {tag: value for tag, value in exif.items() if isinstance(value, str) or tag in _RESOLUTION}
+    return simple, len(simple) == len(exif)

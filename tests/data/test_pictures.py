@@ -185,6 +185,25 @@ def test_what_an_exif_says_of_the_storage_stays_behind(tmp_path):
             assert kept.get_ifd(0x8825) == {1: "N"}
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_with_an_exif_block_keeps_it_where_it_can(tmp_path, dtype):
+    exif = Image.Exif()
+    exif[MAKER], exif[0x8769], exif[0x8825] = "maker", {0x9003: "2024:05:06 07:08:09"}, {1: "N"}
+    for shape, deep in (((24, 36), False), ((24, 36, 3), dtype == np.uint16)):
+        if deep:
+            tags = [(MAKER, "s", 0, "maker", True), (40092, "B", 4, b"a\0b\0", True)]
+            tifffile.imwrite(tmp_path / "a.tif", pixels(*shape, dtype=dtype), photometric="rgb", extratags=tags)
+        else:
+            Image.fromarray(pixels(*shape, dtype=dtype)).save(tmp_path / "a.tif", exif=exif.tobytes())
+        file = copy(tmp_path / "a.tif")
+        assert file.notes == (("EXIF other than texts and resolution is left out",) if deep else ())
+        with Image.open(tmp_path / "copy-a.tif") as image:
+            kept = image.getexif()
+            assert kept[MAKER] == "maker"
+            assert deep or kept.get_ifd(0x8769) == {0x9003: "2024:05:06 07:08:09"}
+            assert deep or kept.get_ifd(0x8825) == {1: "N"}
+
+
 def odd_exif(entries: list[tuple[int, int, bytes]]) -> bytes:
     """EXIF of entries (tag, type, four bytes), unchecked."""
     body = b"".join(struct.pack("<HHI", tag, kind, 4 if kind == 2 else 1) + value for tag, kind, value in entries)
