@@ -180,6 +180,8 @@ def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 def finish(pixels: np.ndarray, notes: list[str]) -> Picture:
     """The picture of upright `pixels` [height, width, 1 to 4], the last of 2 or 4 channels being alpha."""
+    if not pixels.size:
+        raise UserError("it has no pixels")
     has_alpha = pixels.shape[2] in (2, 4)
     values = pixels[..., :-1] if has_alpha else pixels
     if values.dtype == np.uint16 and 0 < values.max(initial=0) <= 4095:

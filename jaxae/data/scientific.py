@@ -4,6 +4,7 @@ Pillow keeps eight bits of such colours or does not open the file at all; tifffi
 """
 
 import logging
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +77,10 @@ def read_page(path: Path, number: int, notes: list[str]) -> np.ndarray:
         if page.photometric not in (_INVERTED, _GREY, _RGB):
             raise UserError(f"its colours are {page.photometric.name}; convert it to RGB")
         extra = tuple(int(kind) for kind in page.extrasamples)
+        stored = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+        # tifffile fills with zeros what is missing
+        if len(stored) < math.prod(page.chunked) or any(not n or at + n > file.filehandle.size for at, n in stored):
+            raise UserError("cut off or damaged")
         pixels = _decode(page, path, number)
     if page.photometric == _RGB and page.samplesperpixel == 4 and not extra:
         extra = (_UNASSOCIATED,)  # as OpenCV and others leave it out
