@@ -1,12 +1,12 @@
 """What the benchmarks share: equal conditions for every competitor, and how results are written down."""
 
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import sys
 from pathlib import Path
+
+from jaxae.command.machine import processor, versions
 
 # Freed memory stays with the process. Else every step pays page faults for its large buffers, each library its own way.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
@@ -16,29 +16,17 @@ def same_allocator() -> None:
     """Start this program once more where it does not yet run with the allocator settings; children inherit them."""
     if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
         os.environ.update(ALLOCATOR)
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def machine() -> dict:
     """The processor, the load on it from elsewhere, and the versions that a figure depends on."""
-    names = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    versions = {}
-    for package in ("jax", "jaxlib", "flax", "optax", "numpy", "torch"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
     return {
-        "processor": names[0].split(":")[1].strip() if names else platform.processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load_average": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(("jax", "jaxlib", "flax", "optax", "numpy", "torch")),
     }
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
 def paired_ratio(ours: list[float], theirs: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""The competitors of `throughput.py`, each run as ``python benchmarks/competitors.py SPEC`` in a process of its own.
+"""The competitors of `throughput.py`, each run as ``python -m benchmarks.competitors SPEC`` in a process of its own.
 
 Answers lines of JSON on standard input: ``{"do": "losses"}`` trains a few steps on given batches, ``{"do": "compile"}``
 gets the timed program ready, ``{"do": "burst", "steps": n}`` times n steps.
@@ -39,49 +39,41 @@ def flax_params(path: str) -> dict:
 
 
 class Jaxae:
-    """`jaxae.train`: the epoch as one program."""
+    """`jaxae.training`: the epoch as one program."""
 
     def __init__(self, network: str, batch_size: int, precision: str, weights: str, **_):
         import jax.numpy as jnp
         import optax
 
-        from jaxae import models, noise, train
+        from jaxae import models, noise, training
 
         self.network, self.batch_size, self.weights = network, batch_size, weights
         self.model = models.MODELS[network](dtype=jnp.dtype(precision))
-        self.task = train.Task(self.model, optax.adam(1.0), noise.parse("gaussian", NOISE), batch_size)
-        self.member = train.make_member(self.task, 0, LEARNING_RATE)
+        self.task = training.Task(self.model, optax.adam(1.0), batch_size)
+        self.hyper = training.hyperparameters(0, LEARNING_RATE, noise.parse("gaussian", NOISE))
         self.programs = {}
 
     def start(self):
-        import jax.numpy as jnp
+        from jaxae import training
 
-        from jaxae import train
-
-        params = flax_params(self.weights)
-        return train.TrainState(jnp.int32(0), params, self.task.optimizer.init(params))
+        return training.start(self.task, flax_params(self.weights))
 
     def losses(self) -> list[float]:
-        import jax
-
-        from jaxae import ops, train
+        from jaxae import ops, training
 
         clean, noisy = given_batches(self.network)
         state, losses = self.start(), []
-        step = jax.jit(train.train_step, static_argnums=0, compiler_options=ops.compiler_options(self.model.way))
+        step = ops.jit(training.train_step, self.model.way, static_argnums=0)
         for target, image in zip(clean, noisy, strict=True):
-            state, loss = step(self.task, self.member, state, image, target)
+            state, loss = step(self.task, self.hyper, state, image, target)
             losses.append(float(loss))
         return losses
 
     def program(self, steps: int):
-        import jax
+        from jaxae import training
 
-        from jaxae import ops, train
-
-        images = jax.device_put(pixels(self.network, steps * self.batch_size))
-        lowered = train.train_epoch.lower(self.task, self.member, self.state, images)
-        return images, lowered.compile(compiler_options=ops.compiler_options(self.model.way))
+        images = training.source(pixels(self.network, steps * self.batch_size))
+        return images.compile(self.task, self.hyper, self.state)
 
     def compile(self) -> None:
         self.state = self.start()
@@ -92,9 +84,8 @@ class Jaxae:
 
         if steps not in self.programs:
             self.programs[steps] = self.program(steps)
-        images, program = self.programs[steps]
         start = time.perf_counter()
-        self.state, losses = program(self.member, self.state, images)
+        self.state, losses = self.programs[steps](self.hyper, self.state)
         jax.block_until_ready((self.state, losses))
         return time.perf_counter() - start
 
@@ -103,11 +94,11 @@ class JaxaeStream(Jaxae):
     """The same with the images on the host, streamed to the device: `--data.placement stream`."""
 
     def epochs(self, steps: int):
-        from jaxae import train
+        from jaxae import training
         from jaxae.data.stream import Stream
 
-        images = Stream(pixels(self.network, steps * self.batch_size))
-        return train.fit(self.task, self.member, self.start(), images, epochs=10**6)
+        images = training.source(Stream(pixels(self.network, steps * self.batch_size)))
+        return training.fit(self.task, self.hyper, self.start(), images, epochs=10**6)
 
     def compile(self) -> None:
         self.programs[2] = self.epochs(2)
@@ -125,8 +116,9 @@ class Linen:
     def __init__(self, network: str, batch_size: int, precision: str, weights: str, **_):
         import jax
         import jax.numpy as jnp
-        import linen_models
         import optax
+
+        from benchmarks import linen_models
 
         self.network, self.batch_size, self.weights = network, batch_size, weights
         self.model = linen_models.NETWORKS[network](dtype=jnp.dtype(precision))
@@ -186,7 +178,8 @@ class Torch:
         self, network: str, batch_size: int, precision: str, device: str, competitor: str, data: str, weights: str
     ):
         import torch
-        import torch_models
+
+        from benchmarks import torch_models
 
         self.torch, self.network, self.batch_size, self.device, self.data = torch, network, batch_size, device, data
         self.autocast = torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")

@@ -1,6 +1,6 @@
 """K trainings at once in one program against the same K one after another.
 
-    python benchmarks/population.py [--network mnist|cifar] [--sizes 1 8 64] [--json OUT]
+    python -m benchmarks.population [--network mnist|cifar] [--sizes 1 8 64] [--json OUT]
 
 Both start from the same seeds on the same images, and their losses must agree. "At once" is `fit_population`, what the
 sweep runs, on a CPU with a device a core; "in turn" is `fit`'s own program, compiled once, called for one member after
@@ -17,17 +17,18 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
-from common import machine, paired_ratio, print_table, same_allocator, write_json
 
-from jaxae import models, noise, ops, parallel, population, train
+from benchmarks.common import machine, paired_ratio, print_table, same_allocator, write_json
+from jaxae import models, noise, training
+from jaxae.training import parallel, population
 
 WHOLE_RUN = 10 * 60_000  # images that a member sees in a run of the plain recipe
 
 
-def compiled(program, way: str, *arguments):
+def compiled(images: training.Source, *arguments):
+    """An epoch on `images`, and the seconds that compiling it takes."""
     start = time.perf_counter()
-    ready = program.lower(*arguments).compile(compiler_options=ops.compiler_options(way))
-    return ready, time.perf_counter() - start
+    return images.compile(*arguments), time.perf_counter() - start
 
 
 def seconds(call) -> float:
@@ -38,34 +39,33 @@ def seconds(call) -> float:
 
 def compare(network: str, size: int, batch_size: int, steps: int, rounds: int) -> dict:
     model = models.build(network)
-    task = train.Task(model, optax.adam(1.0), noise.parse("gaussian", 0.5), batch_size)
+    task = training.Task(model, optax.adam(1.0), batch_size)
     pixels = np.random.default_rng(0).integers(0, 256, (steps * batch_size, *model.image_shape), np.uint8)
-    images = jax.device_put(pixels)
-    lone = [train.make_member(task, seed, 1e-3) for seed in range(size)]
+    lone = [training.hyperparameters(seed, 1e-3, noise.parse("gaussian", 0.5)) for seed in range(size)]
     members = population.stack(lone)
 
     def fresh() -> list:
-        return [train.init(task, member, model.image_shape) for member in lone]
+        return [training.init(task, member, model.image_shape) for member in lone]
 
     # At once: the states go from call to call, as in `fit_population`.
     states = population.init_population(task, members, model.image_shape)
-    at_once, at_once_compile = compiled(population.population_epoch, model.way, task, members, states, images)
-    in_turn, in_turn_compile = compiled(train.train_epoch, model.way, task, lone[0], fresh()[0], images)
+    at_once, at_once_compile = compiled(population.PopulationImages(pixels), task, members, states)
+    in_turn, in_turn_compile = compiled(training.source(pixels), task, lone[0], fresh()[0])
 
     own = fresh()
-    states, losses = at_once(members, states, images)  # also the warm-up
+    states, losses = at_once(members, states)  # also the warm-up
     for number, member in enumerate(lone):
-        own[number], own_losses = in_turn(member, own[number], images)
+        own[number], own_losses = in_turn(member, own[number])
         np.testing.assert_allclose(losses[number], own_losses, rtol=1e-3)
 
     def round_at_once():
         nonlocal states
-        states, _ = at_once(members, states, images)
+        states, _ = at_once(members, states)
         return states
 
     def round_in_turn():
         for number, member in enumerate(lone):
-            own[number], _ = in_turn(member, own[number], images)
+            own[number], _ = in_turn(member, own[number])
         return own
 
     times = [(seconds(round_at_once), seconds(round_in_turn)) for _ in range(rounds)]

@@ -1,6 +1,6 @@
 """How near a training step comes to what the device at hand can do.
 
-    python benchmarks/roofline.py [--batch-sizes 128 1024] [--precisions float32 bfloat16] [--json OUT]
+    python -m benchmarks.roofline [--batch-sizes 128 1024] [--precisions float32 bfloat16] [--json OUT]
 
 The ceilings are measured: the best rate of a large matrix product, and of copying an array far larger than any cache
 (bytes read plus bytes written). A step's work is counted from the layers' shapes: three products for each layer (its
@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from common import machine, print_table, same_allocator, write_json
 from jax import lax
 
-from jaxae import models, noise, ops, train
+from benchmarks.common import machine, print_table, same_allocator, write_json
+from jaxae import models, noise, training
 
 
 def best_seconds(call, rounds: int = 5) -> float:
@@ -89,19 +89,15 @@ def layer_output(model: models.Autoencoder, params, x, name: str):
 def step_seconds(network: str, batch_size: int, precision: str, steps: int) -> float:
     """Seconds of one training step, the median of the epochs after the first."""
     model = models.build(network, precision=precision)
-    task = train.Task(model, optax.adam(1.0), noise.parse("gaussian", 0.5), batch_size)
-    member = train.make_member(task, 0, 1e-3)
-    state = train.init(task, member, model.image_shape)
-    images = jax.device_put(
-        np.random.default_rng(0).integers(0, 256, (steps * batch_size, *model.image_shape), np.uint8)
-    )
-    program = train.train_epoch.lower(task, member, state, images).compile(
-        compiler_options=ops.compiler_options(model.way)
-    )
+    task = training.Task(model, optax.adam(1.0), batch_size)
+    hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))
+    state = training.init(task, hyper, model.image_shape)
+    pixels = np.random.default_rng(0).integers(0, 256, (steps * batch_size, *model.image_shape), np.uint8)
+    run_epoch = training.source(pixels).compile(task, hyper, state)
     times = []
     for _ in range(6):
         start = time.perf_counter()
-        state, _ = jax.block_until_ready(program(member, state, images))
+        state, _ = jax.block_until_ready(run_epoch(hyper, state))
         times.append((time.perf_counter() - start) / steps)
     return statistics.median(times[1:])
 

@@ -1,6 +1,6 @@
 """Images per second over devices, processes and ways to place the data, and the collective operations of each program.
 
-    python benchmarks/scaling.py --json OUT.json
+    python -m benchmarks.scaling --json OUT.json
 
 Every row is a process of its own, or several that train together. On a CPU the devices are fake: the same cores in 1,
 2, 4 and 8 parts, so these rows show what dividing a batch costs, not what more hardware gains. The network, the batch
@@ -23,7 +23,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from common import machine, print_table, same_allocator, write_json
+
+from benchmarks.common import machine, print_table, same_allocator, write_json
 
 SHAPES = {"mnist": (28, 28, 1), "cifar": (32, 32, 3)}
 COLLECTIVE = r" (all-reduce|all-gather|reduce-scatter|collective-permute|all-to-all|collective-broadcast)(?:-start)?\("
@@ -35,8 +36,9 @@ def work(spec: dict) -> dict:
     import jax
     import optax
 
-    from jaxae import models, noise, ops, parallel, train
+    from jaxae import models, noise, ops, training
     from jaxae.data.stream import Stream
+    from jaxae.training import parallel
 
     if spec["platform"] == "cpu":
         jax.config.update("jax_num_cpu_devices", spec["devices"] // spec["processes"])
@@ -44,14 +46,15 @@ def work(spec: dict) -> dict:
         jax.distributed.initialize(spec["coordinator"], spec["processes"], spec["process"])
     devices = parallel.find(spec["devices"] // spec["processes"], spec["parallel"])
     model = models.build(spec["network"])
-    task = train.Task(model, optax.adam(1.0), noise.parse("gaussian", 0.5), spec["batch_size"], devices=devices)
+    task = training.Task(model, optax.adam(1.0), spec["batch_size"], devices=devices)
     shape = SHAPES[spec["network"]]
     pixels = np.random.default_rng(0).integers(0, 256, (spec["images"], *shape), np.uint8)
-    member = train.make_member(task, 0, 1e-3)
-    member, state = parallel.put((member, train.init(task, member, shape)), devices)
-    images = Stream(pixels, spec["chunk_bytes"]) if spec["placement"] == "stream" else parallel.put(pixels, devices)
-    program = train.lower(task, member, state, images).compile(compiler_options=ops.compiler_options(model.way))
-    epochs = list(train.fit(task, member, state, images, epochs=1 + spec["rounds"]))
+    hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))
+    hyper, state = parallel.put((hyper, training.init(task, hyper, shape)), devices)
+    images = training.source(Stream(pixels, spec["chunk_bytes"]) if spec["placement"] == "stream" else pixels, devices)
+    options = dict(ops.compiler_options(model.way)) if spec["parallel"] == "pmap" else None
+    program = images.lower(task, hyper, state).compile(compiler_options=options)
+    epochs = list(training.fit(task, hyper, state, images, epochs=1 + spec["rounds"]))
     seconds = [epoch.seconds for epoch in epochs[1:]]  # the first is for warming up
     return {
         "images_per_second": spec["images"] / statistics.median(seconds),
@@ -71,7 +74,7 @@ def free_port() -> int:
 def measure(spec: dict) -> dict:
     """A row."""
     spec = spec | {"coordinator": f"localhost:{free_port()}"}
-    command = [sys.executable, __file__, "--work"]
+    command = [sys.executable, "-m", "benchmarks.scaling", "--work"]
     processes = [
         subprocess.Popen([*command, json.dumps(spec | {"process": n})], stdout=subprocess.PIPE, text=True)
         for n in range(spec["processes"])

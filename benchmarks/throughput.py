@@ -1,6 +1,6 @@
 """Training steps and images per second: jaxae against plain Linen and PyTorch, in turn within one run.
 
-    python benchmarks/throughput.py --quick --json OUT.json
+    python -m benchmarks.throughput --quick --json OUT.json
 
 Every competitor is a process of its own that sleeps while another is timed, so that thread pools do not meet. In each
 round all of them run a burst of steps, one after the other; a figure is the median over rounds, a ratio the median of
@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import machine, paired_ratio, print_table, same_allocator, write_json
+
+from benchmarks.common import machine, paired_ratio, print_table, same_allocator, write_json
 
 COMPETITORS = {
     "cpu": ("jaxae", "linen", "torch_eager", "torch_compile"),
@@ -38,7 +39,7 @@ class Worker:
 
     def __init__(self, **spec):
         self.spec = spec
-        command = [sys.executable, str(Path(__file__).with_name("competitors.py")), json.dumps(spec)]
+        command = [sys.executable, "-m", "benchmarks.competitors", json.dumps(spec)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, **question) -> dict:

@@ -1,6 +1,6 @@
 """Wall seconds from the start of the process, everything included, until the test PSNR that PyTorch's epochs reach.
 
-    python benchmarks/time_to_quality.py [--network mnist|cifar] [--data-dir DIR] [--json OUT]
+    python -m benchmarks.time_to_quality [--network mnist|cifar] [--data-dir DIR] [--json OUT]
 
 The PyTorch original trains first; what it ends with is the target. Then jaxae's own command trains the same network on
 the same data with the plain recipe, with the fast one, and with the fast one told to take a single epoch, each first
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import machine, print_table, write_json
+from benchmarks.common import machine, print_table, write_json
 
 NOISE = {"mnist": "0.5", "cifar": "0.1"}
 EXPERIMENTS = {"mnist": "mnist_denoise", "cifar": "cifar10_denoise"}

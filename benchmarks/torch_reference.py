@@ -1,6 +1,6 @@
 """The PyTorch programs of the originals, trained and tested as jaxae does by default: the figures to reach.
 
-    python benchmarks/torch_reference.py --network mnist --noise-factor 0.5 --seed 0 --json OUT.json
+    python -m benchmarks.torch_reference --network mnist --noise-factor 0.5 --seed 0 --json OUT.json
 
 Adam with learning rate 1e-3, mean squared error to the clean image, Gaussian noise drawn afresh for every batch and not
 clipped, full batches only. Tested after every epoch on the whole test split, noise drawn afresh too; PSNR and SSIM are
@@ -17,9 +17,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import torch
-from torch_models import NETWORKS
 
 import jaxae
+from benchmarks.torch_models import NETWORKS
 from jaxae import data, metrics
 
 DATA_SETS = {"mnist": "mnist", "cifar": "cifar10"}
@@ -107,7 +107,7 @@ def record(args: argparse.Namespace, train_size: int, test_size: int, epochs: li
     # The command as anyone can type it: the paths of this machine are left out.
     command = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in options.items() if v is not None)
     return {
-        "command": f"python benchmarks/torch_reference.py {command}",
+        "command": f"python -m benchmarks.torch_reference {command}",
         **options,
         "data": {"name": DATA_SETS[args.network], "train_size": train_size, "test_size": test_size},
         "epochs": epochs,

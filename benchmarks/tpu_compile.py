@@ -1,6 +1,6 @@
 """Compile training for TPUs on a machine without one, and rank the ways of computing. Nothing is executed.
 
-    python benchmarks/tpu_compile.py --json OUT.json
+    python -m benchmarks.tpu_compile --json OUT.json
 
 Needs the `libtpu` package, whose compiler works without a device. Each program is compiled in a process of its own with
 a limit on its time: the training step for one chip by every way of computing; the steps of eight networks at once,
@@ -30,7 +30,7 @@ import time
 from math import nan
 from pathlib import Path
 
-from common import machine, print_table, write_json
+from benchmarks.common import machine, print_table, write_json
 
 CHIP, SLICE = "v5e:1x1", "v5e:2x4"
 IMAGES = {"mnist": 60_000, "cifar": 50_000}
@@ -117,31 +117,33 @@ def lower(spec: dict):
     from jax.experimental import topologies
     from jax.sharding import Mesh, SingleDeviceSharding
 
-    from jaxae import models, noise, parallel, train
+    from jaxae import models, noise, ops, training
+    from jaxae.training import parallel
 
     chips = topologies.get_topology_desc(platform="tpu", topology_name=spec["topology"]).devices
     devices = parallel.Devices(Mesh(np.array(chips), (parallel.AXIS,))) if len(chips) > 1 else None
     model = models.build(spec["network"], spec["way"], spec["precision"])
-    task = train.Task(model, optax.adam(1.0), noise.parse("gaussian", 0.5), spec["batch_size"], devices=devices)
+    task = training.Task(model, optax.adam(1.0), spec["batch_size"], devices=devices)
     same = SingleDeviceSharding(chips[0]) if devices is None else devices.same
     split = same if devices is None else devices.split(0)
 
     def like(tree, sharding):
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
-    member = like(jax.eval_shape(lambda: train.make_member(task, 0, 1e-3)), same)
-    state = like(jax.eval_shape(lambda member: train.init(task, member, model.image_shape), member), same)
+    hyper = like(jax.eval_shape(lambda: training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))), same)
+    state = like(jax.eval_shape(lambda hyper: training.init(task, hyper, model.image_shape), hyper), same)
     if spec["program"] == "epoch":
         images = jax.ShapeDtypeStruct((IMAGES[spec["network"]], *model.image_shape), jnp.uint8, sharding=same)
-        return train.train_epoch.lower(task, member, state, images)
+        epoch = ops.jit(training.train_epoch, static_argnums=0, donate_argnums=2)
+        return epoch.lower(task, hyper, state, images)
     batch = jax.ShapeDtypeStruct((spec["batch_size"], *model.image_shape), jnp.float32, sharding=split)
-    step = functools.partial(train.train_step, task)
+    step = functools.partial(training.train_step, task)
     if spec["program"] == "population":
         step = jax.vmap(step)
-        member, state, batch = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct((MEMBERS, *leaf.shape), leaf.dtype, sharding=same), (member, state, batch)
+        hyper, state, batch = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((MEMBERS, *leaf.shape), leaf.dtype, sharding=same), (hyper, state, batch)
         )
-    return jax.jit(step, donate_argnums=1).lower(member, state, batch, batch)
+    return jax.jit(step, donate_argnums=1).lower(hyper, state, batch, batch)
 
 
 def images_a_chip(spec: dict) -> float:
@@ -177,7 +179,7 @@ def compile_one(spec: dict) -> dict:
 def compile_apart(spec: dict, seconds: int) -> dict:
     """`spec` with its figures, from a process of its own that may take `seconds` of processor time."""
     done = subprocess.run(
-        [sys.executable, __file__, "--one", json.dumps(spec)],
+        [sys.executable, "-m", "benchmarks.tpu_compile", "--one", json.dumps(spec)],
         capture_output=True,
         text=True,
         env=os.environ | ENVIRONMENT,

@@ -1,11 +1,13 @@
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxae.restore import TrainedRun
 
 from jaxae import embed, models
 from jaxae.config import Config
+from jaxae.run.trained import TrainedRun
 
 
 def test_principal_components_are_those_of_the_covariance():
@@ -22,7 +24,7 @@ def test_codes_are_the_encoders(name):
     model = models.build(name)
     images = np.random.default_rng(0).integers(0, 256, (embed.BATCH_SIZE + 2, *model.image_shape), np.uint8)
     params = jax.jit(model.init)(jax.random.key(0), jnp.asarray(images[:1] / np.float32(255)))["params"]
-    codes = embed.encode(TrainedRun(Config(), model, params, 1), images)
+    codes = embed.encode(TrainedRun(Path("run"), Config(), model, params, 1), images)
     encode = jax.jit(lambda images: model.apply({"params": params}, images, method="encode"))
     last = encode(jnp.asarray(images[-2:] / np.float32(255)))
     assert codes.shape == (len(images), *last.shape[1:])

@@ -50,7 +50,7 @@ def test_a_file_computes_what_the_run_does(folder, monkeypatch, capsys, name, su
     run_export(monkeypatch, run_dir, out)
     assert f"the {name} network after epoch 3" in capsys.readouterr().out
     restore, takes = loaded(out)
-    run = export.restore(run_dir)
+    run = export.trained.restore(run_dir)
     height, width, channels = run.model.image_shape
     assert [isinstance(size, int) for size in takes] == [False, False, False, True]
     for shape in ((1, height, width), (7, height, width), (2, 40, 24)):

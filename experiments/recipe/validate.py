@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import optax
-from jaxae.recipes import one_cycle
-from jaxae.scores import score
-from jaxae.soap import scale_by_soap
 
-from jaxae import cli, data, models, noise, train
+from jaxae import command, data, models, noise, training
+from jaxae.run.scores import score
+from jaxae.training.recipes import one_cycle
+from jaxae.training.soap import scale_by_soap
 
 HELD_OUT = 5000
 DATA = {"mnist": ("mnist", 0.5), "cifar": ("cifar10", 0.1)}  # with the factor of Gaussian noise
@@ -65,22 +64,22 @@ def make_optimizer(name: str, b1: float, b2: float, steps: int) -> optax.Gradien
 
 def main() -> None:
     """Train and score as the command line says."""
-    arguments = cli.parse(Arguments)
+    arguments = command.parse(Arguments)
     name, factor = DATA[arguments.model]
     images = data.load(name, "train", arguments.data_dir)
-    train_images, held_out = jnp.asarray(images[:-HELD_OUT]), images[-HELD_OUT:]
-    steps = arguments.epochs * train.steps_per_epoch(len(train_images), arguments.batch_size)
+    train_images, held_out = training.source(images[:-HELD_OUT]), images[-HELD_OUT:]
+    steps = arguments.epochs * training.steps_per_epoch(len(train_images), arguments.batch_size)
     optimizer = make_optimizer(arguments.optimizer, arguments.b1, arguments.b2, steps)
     corruption = noise.parse("gaussian", factor)
-    task = train.Task(models.build(arguments.model), optimizer, corruption, arguments.batch_size)
-    member = train.make_member(task, arguments.seed, arguments.rate)
-    state = train.init(task, member, images.shape[1:])
-    for epoch in train.fit(task, member, state, train_images, arguments.epochs):
-        figures = score(task.model.apply, {"params": epoch.state.params}, held_out, corruption).means()
+    task = training.Task(models.build(arguments.model), optimizer, arguments.batch_size)
+    hyper = training.hyperparameters(arguments.seed, arguments.rate, corruption)
+    state = training.init(task, hyper, images.shape[1:])
+    for epoch in training.fit(task, hyper, state, train_images, arguments.epochs):
+        figures = score(task.model, epoch.state.params, held_out, corruption).means()
         print(
             f"epoch {epoch.number}: psnr {figures['psnr']:.3f} dB   ssim {figures['ssim']:.4f}   {epoch.seconds:.1f} s"
         )
 
 
 if __name__ == "__main__":
-    cli.run_main(main)
+    command.run_main(main)

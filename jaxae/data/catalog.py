@@ -67,6 +67,11 @@ def resolve(name: str, data_dir: Path | None = None, *, fallback: str = "digits"
     return Resolved(wanted, None)
 
 
+def describe(name: str) -> str | None:
+    """How the images of `folder:PATH` are split, in a sentence; None for a data set whose splits are its makers'."""
+    return folder.describe(name) if name.startswith(folder.PREFIX) else None
+
+
 def ensure(name: str, data_dir: Path | None = None) -> Path:
     """The directory of the prepared data set `name`, which is prepared first if need be. Errors as `prepare`.
 

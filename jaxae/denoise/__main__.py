@@ -8,6 +8,7 @@ RUN_DIR may also be `ready` or `ready-digits`: a network that is trained once, o
 import json
 import os
 import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ import tyro
 from jaxae import command, noise
 from jaxae.command import machine
 from jaxae.config import NoiseOverride
-from jaxae.data import pictures
+from jaxae.data.pictures import listing
 from jaxae.denoise import before_after, ready
 from jaxae.denoise.pipeline import Pipeline
 from jaxae.errors import UserError
@@ -36,7 +37,7 @@ class Arguments:
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run's directory; or ready, or ready-digits: a network that is trained once, on drawn images."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Pictures (PNG, JPEG, WebP, BMP, TIFF), and folders of them."""
+    """Pictures (PNG, JPEG, WebP, TIFF and others), and folders of them."""
     out: Path
     """Folder for the denoised pictures, under the names they have."""
     add_noise: bool = False
@@ -86,7 +87,9 @@ def pick_noise(arguments: Arguments, run: TrainedRun) -> Noise | None:
 
 def denoise(arguments: Arguments) -> dict[str, Any]:
     """Denoise as `arguments` say; what was done, as JSON types, with the inputs that failed under ``failed``."""
-    places = pictures.find(arguments.inputs, arguments.out)
+    places, left_out = listing.find(arguments.inputs, arguments.out)
+    for line in left_out:
+        warnings.warn(line, stacklevel=2)
     figure = arguments.out / FIGURE
     check_out(arguments.out, places, [figure] if arguments.add_noise else [], arguments.overwrite)
     command.enable_compilation_cache()
@@ -94,7 +97,9 @@ def denoise(arguments: Arguments) -> dict[str, Any]:
     corruption = pick_noise(arguments, run)
     batch = Pipeline(run, corruption, places)
     batch.run()
-
+    for note, noted in batch.notes.items():
+        more = f" and {len(noted) - 1:,} more" if len(noted) > 1 else ""
+        warnings.warn(f"{noted[0]}{more}: {note}", stacklevel=2)
     rows = batch.rows
     megapixels = sum(row["shape"][0] * row["shape"][1] for row in rows) / 1e6
     result = {
@@ -104,11 +109,12 @@ def denoise(arguments: Arguments) -> dict[str, Any]:
         "images": len(rows),
         "megapixels": megapixels,
         "seconds": batch.seconds,
-        "images_per_second": len(rows) / batch.seconds,
-        "megapixels_per_second": megapixels / batch.seconds,
+        "images_per_second": len(rows) / batch.seconds if rows else 0.0,
+        "megapixels_per_second": megapixels / batch.seconds if rows else 0.0,
         "compile_seconds": batch.compile_seconds,
         "pictures": rows,
         "failed": batch.failed,
+        "warnings": [{"inputs": [str(each) for each in noted], "note": note} for note, noted in batch.notes.items()],
     }
     if corruption is not None and rows:
         before_after.save(batch.columns, noise.describe(corruption), figure)

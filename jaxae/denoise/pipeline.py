@@ -1,6 +1,7 @@
 """Pictures on their way through a network: read ahead, restored in batches of tiles that they share, written behind."""
 
 import functools
+import itertools
 import os
 import sys
 import time
@@ -18,8 +19,8 @@ from jax import Array
 from jaxtyping import Float32
 
 from jaxae import ops
-from jaxae.data import pictures
-from jaxae.data.pictures import Picture
+from jaxae.data.pictures import files
+from jaxae.data.pictures.files import File
 from jaxae.denoise import before_after, tiles
 from jaxae.errors import UserError
 from jaxae.noise import Noise
@@ -34,11 +35,12 @@ Values = Float32[np.ndarray, "height width channels"]
 
 
 class Read(NamedTuple):
-    """A picture under way: its number, its file, and what it is compared with where noise was added to it."""
+    """A picture, or a page of one, under way, and what it is compared with where noise was added to it."""
 
-    number: int
+    number: int  # of the file
+    page: int
     source: Path
-    picture: Picture
+    file: File
     clean: Values | None
     noisy: Values
 
@@ -46,21 +48,22 @@ class Read(NamedTuple):
 class Pipeline:
     """Denoises the pictures `places`, each file with where it goes, with `corruption` put on them first if it is given.
 
-    After `run`: `rows`, what was done, as JSON types; `failed`, the inputs that could not be, and why; `columns` for
-    the figure of those that noise was put on; the seconds it took.
+    After `run`: `rows`, what was done, as JSON types; `failed`, the inputs that could not be, and why; `notes`, what is
+    to be said of some of them; `columns` for the figure of those that noise was put on; the seconds it took.
     """
 
     def __init__(self, run: TrainedRun, corruption: Noise | None, places: dict[Path, Path]):
         self._run, self._corruption, self._places = run, corruption, places
-        self._done: dict[int, dict[str, Any]] = {}
+        self._done: dict[int, list[dict[str, Any]]] = {}  # by the file's number, a row for each page
         self._shown: dict[int, before_after.Column] = {}
         self.failed: list[dict[str, str]] = []
+        self.notes: dict[str, list[Path]] = {}
         self.seconds = self.compile_seconds = 0.0
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """What was done, in the order of the inputs."""
-        return [self._done[number] for number in sorted(self._done)]
+        return [row for number in sorted(self._done) for row in self._done[number]]
 
     @property
     def columns(self) -> list[before_after.Column]:
@@ -71,58 +74,74 @@ class Pipeline:
         """Read, restore and write all pictures; one that fails is named, and the others are done."""
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of large pictures and odd metadata
-            heads = zip(self._places, _ahead(pool, pictures.size, self._places), strict=True)
+            heads = zip(self._places, _ahead(pool, files.sizes, self._places), strict=True)
             sizes = {source: size for source, head in heads if (size := self._outcome(head, source)) is not None}
             if not sizes:
                 return
             started = time.perf_counter()
-            tiling = tiles.tiling_for(type(self._run.model), sizes.values())
+            tiling = tiles.tiling_for(type(self._run.model), itertools.chain.from_iterable(sizes.values()))
             apply = _compile(self._run, tiling)
             compiled = time.perf_counter()
             channels = self._run.model.image_shape[2]
             restored = tiles.restore_pictures(apply, tiling, channels, self._read(pool, sizes))
-            for future in _ahead(pool, lambda result: self._finish(*result), restored):
+            whole = (list(pages) for _, pages in itertools.groupby(restored, lambda result: result[0].number))
+            for future in _ahead(pool, self._finish, whole):
                 future.result()
             self.seconds, self.compile_seconds = time.perf_counter() - compiled, compiled - started
 
     def _read(self, pool: ThreadPoolExecutor, sources: Iterable[Path]) -> Iterator[tuple[Read, Values]]:
-        for number, (source, future) in enumerate(zip(sources, _ahead(pool, pictures.read, sources), strict=True)):
-            if (picture := self._outcome(future, source)) is None:
+        for number, (source, future) in enumerate(zip(sources, _ahead(pool, files.read, sources), strict=True)):
+            if (file := self._outcome(future, source)) is None:
                 continue
-            values = picture.floats()
-            if self._corruption is None:
-                yield Read(number, source, picture, None, values), values
-            else:
-                noisy = corrupt(self._corruption, number, values)
-                yield Read(number, source, picture, values, noisy), noisy
+            for note in file.notes:
+                self.notes.setdefault(note, []).append(source)
+            for page, picture in enumerate(file.pages):
+                values, clean = picture.floats(), None
+                if self._corruption is not None:
+                    values, clean = corrupt(self._corruption, number, page, values), values
+                yield Read(number, page, source, file, clean, values), values
 
-    def _finish(self, item: Read, restored: Values) -> None:
-        place = self._places[item.source]
-        row = {"input": str(item.source), "output": str(place), "shape": list(restored.shape)}
-        if item.clean is not None:
-            row |= before_after.measure(item.clean, item.noisy, restored)
-            if item.number < SHOWN:
-                self._shown[item.number] = before_after.column(item.source.name, item.clean, item.noisy, restored)
+    def _finish(self, pages: list[tuple[Read, Values]]) -> None:
+        """Write the restored pages of a file, and take down what was done."""
+        first = pages[0][0]
+        place = self._places[first.source]
         try:
-            pictures.write(place, item.picture, restored)
+            files.write(place, first.file, [restored for _, restored in pages])
+        except UserError as error:
+            return self._fail(first.source, error)
         except OSError as error:
-            raise UserError(f"{place}: {(error.strerror or str(error)).lower()}; nothing more is written") from error
-        self._done[item.number] = row
+            return self._fail(first.source, UserError(f"{place}: {(error.strerror or str(error)).lower()}"))
+        rows = []
+        for item, restored in pages:
+            row = {"input": str(item.source), "output": str(place), "shape": list(restored.shape)}
+            if len(pages) > 1:
+                row["page"] = item.page
+            if item.clean is not None:
+                row |= before_after.measure(item.clean, item.noisy, restored)
+                if item.number < SHOWN and item.page == 0:
+                    self._shown[item.number] = before_after.column(item.source.name, item.clean, item.noisy, restored)
+            rows.append(row)
+        self._done[first.number] = rows
+        return None
 
     def _outcome(self, future: Future, source: Path) -> Any:
         try:
             return future.result()
         except UserError as error:
-            self.failed.append({"input": str(source), "reason": str(error)})
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-            return None
+            return self._fail(source, error)
+
+    def _fail(self, source: Path, error: UserError) -> None:
+        self.failed.append({"input": str(source), "reason": str(error)})
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
 
 
-def corrupt(corruption: Noise, number: int, values: Values) -> Values:
-    """`values` with noise that depends on nothing but the picture's number in the order of the inputs, and its size."""
+def corrupt(corruption: Noise, number: int, page: int, values: Values) -> Values:
+    """`values` with noise that depends on nothing but the picture's number among the inputs, its page and its size."""
     height, width, _ = values.shape
     rest = [(0, -height % GRAIN), (0, -width % GRAIN), (0, 0)]
-    noisy = ops.jit(_draw)(corruption, jnp.asarray(number, jnp.uint32), jnp.asarray(np.pad(values, rest)))
+    noisy = ops.jit(_draw)(
+        corruption, jnp.asarray(number + (page << 20), jnp.uint32), jnp.asarray(np.pad(values, rest))
+    )
     return np.asarray(noisy)[:height, :width]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from jaxae import command, files, noise, report
+from jaxae import command, data, files, noise, report
 from jaxae.command import machine, stopping
 from jaxae.command.progress import Progress
 from jaxae.config import Config, Launch, command_words, flags
@@ -80,6 +80,8 @@ def carry_out(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     ):
         about = f"{len(plan.train_images):,} training and {len(plan.test.images):,} test images"
         progress.say(f"data: {plan.config.data.name}, {about}")
+        if how_split := data.describe(plan.config.data.name):
+            progress.say(f"      ({how_split})")
         if plan.data_reason:
             progress.say(f"      (embedded images, in place of {experiment.data}: {plan.data_reason})")
         progress.say(f"run: {run_dir} on {whereabouts(plan)}, noise: {noise.describe(plan.test.noise)}")
@@ -184,11 +186,11 @@ def finish(plan: Plan, state: TrainState, scores: Scores, experiment: str) -> re
 def describe(plan: Plan, params: Any, scores: Scores, experiment: str, words: list[str]) -> dict[str, Any]:
     """What the summary of every run has, however it came about; `words` are the command's."""
     of_test = summary.of_test(params, plan.test, scores)
-    data = {"reason": plan.data_reason, "train_size": len(plan.train_images)}
+    trained_on = {"reason": plan.data_reason, "train_size": len(plan.train_images)}
     return of_test | {
         "experiment": experiment,
         "model": plan.config.model,
-        "data": of_test["data"] | data,
+        "data": of_test["data"] | trained_on,
         "versions": machine.versions(),
         "command": shlex.join(words),
     }

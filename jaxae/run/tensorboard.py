@@ -38,7 +38,8 @@ class Log(AbstractContextManager):
         folder = run_dir / FOLDER
         is_new = not any(folder.glob("events.*"))
         last = history[-1]["epoch"] if history else 0
-        self._writer = SummaryWriter(str(folder), purge_step=last + 1)
+        # a file for each opening: two within a second would have one name
+        self._writer = SummaryWriter(str(folder), purge_step=last + 1, filename_suffix=f".{last:06}")
         for record in history if is_new else ():
             self.write(record)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tifffile
 import tyro
 from PIL import Image
 
 from jaxae import metrics
 from jaxae.config import Config, NoiseOverride
+from jaxae.data.pictures import files as picture_files
 from jaxae.denoise import __main__ as denoise
 from jaxae.denoise import before_after, ready
 from jaxae.errors import UserError
@@ -162,3 +164,56 @@ def test_the_options_of_a_ready_networks_training_are_options(name):
     low, high = corruption.ranges[0]
     assert low < high
     assert experiment in ("cifar10_denoise", "mnist_denoise")
+
+
+def test_pages_are_denoised_one_by_one(run_dir, tmp_path):
+    pages = np.random.default_rng(0).integers(0, 65536, (3, 20, 30), np.uint16)
+    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
+    Image.fromarray(pages[1]).save(tmp_path / "page.tif")
+    result = denoise.denoise(ask(run_dir, tmp_path / "stack.tif", tmp_path / "page.tif", out=tmp_path / "out"))
+    assert [row.get("page") for row in result["pictures"]] == [0, 1, 2, None]
+    with tifffile.TiffFile(tmp_path / "out" / "stack.tif") as file:
+        assert len(file.pages) == 3
+        alone = tifffile.imread(tmp_path / "out" / "page.tif")
+        np.testing.assert_array_equal(file.pages[1].asarray(), alone)
+        assert not np.array_equal(file.pages[0].asarray(), alone)
+    added = denoise.denoise(ask(run_dir, tmp_path / "stack.tif", out=tmp_path / "noise", add_noise=True))
+    assert len({row["noisy_psnr"] for row in added["pictures"]}) == 3
+    flat = np.full((2, 20, 30), 0.5, np.float32)
+    tifffile.imwrite(tmp_path / "flat.tif", flat, photometric="minisblack")
+    denoise.denoise(ask(run_dir, tmp_path / "flat.tif", out=tmp_path / "out"))
+    values = tifffile.imread(tmp_path / "out" / "flat.tif")
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values[0], values[1])
+
+
+def test_a_picture_that_cannot_be_written_stops_no_other(run_dir, photos, tmp_path, monkeypatch, capsys):
+    plain = picture_files._encode
+
+    def encode(path, file, arrays):
+        if arrays[0].shape[:2] == (13, 90):
+            raise RuntimeError("no such thing")
+        plain(path, file, arrays)
+
+    monkeypatch.setattr(picture_files, "_encode", encode)
+    result = denoise.denoise(ask(run_dir, photos, out=tmp_path / "out"))
+    place = tmp_path / "out" / "sub" / "b.png"
+    reason = f"{place}: cannot be written: no such thing"
+    assert result["failed"] == [{"input": str(photos / "sub" / "b.png"), "reason": reason}]
+    assert capsys.readouterr().err == f"error: {reason}\n"
+    assert files(tmp_path / "out") == {"a.png", "c.png"}
+
+
+def test_what_a_person_should_know_is_said_once(run_dir, photos, tmp_path):
+    for name in ("d.jpg", "e.jpg"):
+        Image.new("CMYK", (30, 20), (9, 99, 0, 0)).save(photos / name)
+    (photos / "raw.NEF").touch()
+    result = command("jaxae.denoise", run_dir, photos, "--out", tmp_path / "out", "--json")
+    assert result.status == 0
+    assert result.err.splitlines() == [
+        f"warning: left out of {photos}, no pictures that can be read: 1 .nef",
+        f"warning: {photos / 'd.jpg'} and 1 more: CMYK becomes RGB",
+    ]
+    assert json.loads(result.out)["warnings"] == [
+        {"inputs": [str(photos / "d.jpg"), str(photos / "e.jpg")], "note": "CMYK becomes RGB"}
+    ]

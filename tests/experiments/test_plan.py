@@ -60,7 +60,7 @@ def test_what_no_run_can_do_is_refused():
         plan.make_task(noisy, noise.parse("salt"), 1000)
     with pytest.raises(UserError, match="at most 100"):
         plan.make_task(settled, noise.parse("salt"), 100)
-    long = plan.settle_training(Config(train=TrainConfig(epochs=2**31 // 7), model="mnist"))
+    long = plan.settle_training(Config(train=TrainConfig(epochs=2**31 // 7 + 1), model="mnist"))
     with pytest.raises(UserError, match=r"fewer than 2\*\*31"):
         plan.make_task(long, noise.parse("salt"), 1000)
     with pytest.raises(UserError, match="there are: mnist, cifar"):

@@ -47,7 +47,7 @@ def test_every_figure_and_the_image_are_there(tmp_path):
     images = shown.pop("test_images")
     assert shown == expected(HISTORY[:3])
     assert sorted(images) == [1, 2, 3]
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(images[1]))), GREY[..., 0])
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(images[1])).convert("L")), GREY[..., 0])
 
 
 def test_a_resumed_run_logs_each_epoch_once(tmp_path):

@@ -73,7 +73,7 @@ def test_nothing_is_left_of_an_import_that_fails(photos, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(program, "score", lambda *_: None)
-    monkeypatch.setattr(program, "means_with_noisy", lambda *_: {"psnr": 1.0})
+    monkeypatch.setattr(program.runner, "describe", lambda *_: {"test": {"psnr": 1.0}})
     monkeypatch.setattr(program.figures, "write", full)
     with pytest.raises(OSError, match="No space"):
         program.import_weights(program.Import(path, run_dir, "mnist", photos, train=TrainConfig(batch_size=8)))

@@ -1,0 +1,93 @@
+"""Which files of a folder are pictures: links followed, what programs hide passed over, other files counted."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxae.data.pictures import reading
+from jaxae.errors import UserError
+
+# Besides what begins with a dot: thumbnails, waste bins and notes of network drives and other systems.
+_HIDDEN = {"@eadir", "@recycle", "#recycle", "$recycle.bin", "__macosx", "lost+found", "thumbs.db", "desktop.ini"}
+
+
+class Listing(NamedTuple):
+    """The pictures of a folder, sorted, and how many other files it holds by suffix."""
+
+    files: list[Path]
+    others: dict[str, int]
+
+    def describe_others(self) -> str:
+        """The other files, such as "3 .heic, 1 .npy"."""
+        return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(self.others.items()))
+
+
+def list_pictures(folder: Path, out: Path | None = None) -> Listing:
+    """The pictures below `folder`, known by their suffixes; what lies in the folder `out` is passed over.
+
+    Hidden folders and files are passed over too. Links to folders are entered, each folder once, under its own name
+    where it has one below `folder`.
+    """
+    known = reading.suffixes()
+    files, others = [], Counter()
+    for file in _walk(folder, None if out is None else out.resolve()):
+        if file.suffix.lower() in known:
+            files.append(file)
+        else:
+            others[file.suffix.lower() or "without suffix"] += 1
+    return Listing(sorted(files), dict(others))
+
+
+def _walk(top: Path, out: Path | None) -> Iterator[Path]:
+    seen: set[str] = set()
+    folders, links = [top], []
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)
+        real = os.path.realpath(folder)
+        if real in seen or (out is not None and Path(real) == out):
+            continue
+        seen.add(real)
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name.startswith(".") or entry.name.lower() in _HIDDEN:
+                    continue
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(folder / entry.name)
+                elif entry.is_file():
+                    yield folder / entry.name
+
+
+def find(inputs: tuple[Path, ...], out: Path) -> tuple[dict[Path, Path], list[str]]:
+    """The pictures that `inputs`, files and folders, stand for, where in `out` each one goes, and what is left out.
+
+    A file keeps its name, one in a folder its place below that folder; an `out` below that folder is passed over. What
+    is left out, files of other kinds, is a line for each folder.
+
+    Raises UserError for an input that is not there, a folder without pictures, and two pictures for one place.
+    """
+    found: dict[Path, Path] = {}
+    left: list[str] = []
+    for path in inputs:
+        if path.is_dir():
+            inside = out.resolve() != path.resolve() and out.resolve().is_relative_to(path.resolve())
+            listing = list_pictures(path, out if inside else None)
+            others = listing.describe_others()
+            if not listing.files:
+                raise UserError(f"{path} holds no picture that can be read{f': {others}' if others else ''}")
+            if others:
+                left.append(f"left out of {path}, no pictures that can be read: {others}")
+            found |= {file: out / file.relative_to(path) for file in listing.files}
+        elif path.is_file():
+            found[path] = out / path.name
+        else:
+            raise UserError(f"there is no file or folder {path}")
+    if not found:
+        raise UserError("no pictures are named: give files or folders after the run's directory")
+    places: dict[Path, Path] = {}
+    for source, place in found.items():
+        if place in places:
+            raise UserError(f"{places[place]} and {source} would both become {place}: denoise them in two goes")
+        places[place] = source
+    return found, left

@@ -1,0 +1,161 @@
+"""TIFFs as cameras on microscopes write them: 16 bits or floating point in colour, planes apart, channels without end.
+
+Pillow keeps eight bits of such colours or does not open the file at all; tifffile reads and writes them.
+"""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from jaxae.errors import UserError
+
+_INVERTED, _GREY, _RGB = 0, 1, 2  # photometric interpretations
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha among the extra samples
+
+
+def _tifffile() -> Any:
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said in one line, here
+    return tifffile
+
+
+def check_range(values: np.ndarray) -> Float32[np.ndarray, "height width channels"]:
+    """Floating-point `values` as float32. Raises UserError with their range unless it lies in [0, 1]."""
+    values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise UserError("floating-point values that are not all finite; save it with values from 0 to 1")
+    low, high = values.min(), values.max()
+    if low < 0 or high > 1:
+        raise UserError(f"floating-point values from {low:g} to {high:g}; scale them to the range from 0 to 1")
+    return values
+
+
+def drop_extra(samples: int, kept: int, notes: list[str]) -> None:
+    """Note that of `samples` channels the colours and alpha, `kept`, are read. Raises UserError if there is no RGB."""
+    if kept < 3:
+        raise UserError(f"{samples} channels that are not RGB; give each a page of its own")
+    notes.append("channels that are neither colour nor alpha are left out")
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether the file begins as a TIFF, old or big, does."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+class Page(NamedTuple):
+    """A page of a TIFF: its number, height and width as stored, and EXIF orientation."""
+
+    number: int
+    size: tuple[int, int]
+    orientation: int
+
+
+def list_pages(path: Path) -> list[Page]:
+    """The pages of the TIFF `path`, thumbnails and masks passed over."""
+    with _tifffile().TiffFile(path) as file:
+        pages = [page.aspage() for page in file.pages]
+    return [
+        Page(number, (page.imagelength, page.imagewidth), int(page.tags.valueof(274, default=1)))
+        for number, page in enumerate(pages)
+        if len(pages) == 1 or not page.subfiletype & 0b101
+    ]
+
+
+def read_page(path: Path, number: int, notes: list[str]) -> np.ndarray:
+    """The pixels of a page as they are stored, [height, width, 1 to 4]: uint8, uint16, or float32 in [0, 1].
+
+    Raises UserError for any other numbers, and for channels that are neither grey nor RGB.
+    """
+    with _tifffile().TiffFile(path) as file:
+        page = file.pages[number].aspage()
+        if page.photometric not in (_INVERTED, _GREY, _RGB):
+            raise UserError(f"its colours are {page.photometric.name}; convert it to RGB")
+        extra = tuple(int(kind) for kind in page.extrasamples)
+        stored = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+        # tifffile fills with zeros what is missing
+        if len(stored) < math.prod(page.chunked) or any(not n or at + n > file.filehandle.size for at, n in stored):
+            raise UserError("cut off or damaged")
+        pixels = _decode(page, path, number)
+    if page.photometric == _RGB and page.samplesperpixel == 4 and not extra:
+        extra = (_UNASSOCIATED,)  # as OpenCV and others leave it out
+    colours = page.samplesperpixel - len(extra)
+    if colours not in (1, 3) or (colours == 3) != (page.photometric == _RGB):
+        drop_extra(page.samplesperpixel, 1, notes)
+    kept = colours + (extra[:1] in ((_ASSOCIATED,), (_UNASSOCIATED,)))
+    if kept < page.samplesperpixel:
+        drop_extra(page.samplesperpixel, kept, notes)
+        pixels = pixels[..., :kept]
+    if pixels.dtype.kind == "f":
+        pixels = check_range(pixels)
+    elif pixels.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"values of type {pixels.dtype}; save it with 8 or 16 bits")
+    most = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
+    if extra[:1] == (_ASSOCIATED,):
+        alpha = pixels[..., -1:]
+        plain = pixels[..., :-1] / np.maximum(alpha, 1e-6 if most == 1 else 1) * most  # float64, or float32 for floats
+        plain = np.minimum(plain, most) if most == 1 else np.rint(np.minimum(plain, most))
+        pixels = np.concatenate([plain.astype(pixels.dtype), alpha], axis=-1)
+    if page.photometric == _INVERTED:
+        pixels = np.concatenate([most - pixels[..., :1], pixels[..., 1:]], axis=-1)
+    return pixels
+
+
+def _decode(page: Any, path: Path, number: int) -> np.ndarray:
+    shape = page.imagelength, page.imagewidth, page.samplesperpixel
+    apart = page.planarconfig == 2 and page.samplesperpixel > 1
+    try:
+        pixels = np.asarray(page.asarray()).reshape((shape[2], *shape[:2]) if apart else shape)
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise UserError("cut off or damaged") from error
+        # a compression that tifffile leaves to a further package; OpenCV knows the usual ones
+        import cv2
+
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            content = np.fromfile(path, np.uint8)
+            _, read = cv2.imdecodemulti(content, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+        if not read:
+            raise UserError(f"damaged, or its compression, {page.compression.name}, is unknown") from None
+        if apart or read[0].size != np.prod(shape) or read[0].dtype != page.dtype:
+            raise UserError(f"compressed by {page.compression.name}; save it without compression") from None
+        pixels = read[0].reshape(shape)
+        return pixels[..., [2, 1, 0, 3][: shape[2]]] if shape[2] > 2 else pixels  # OpenCV's order is blue, green, red
+    pixels = np.moveaxis(pixels, 0, -1) if apart else pixels
+    return pixels.astype(pixels.dtype.newbyteorder("="))
+
+
+def write_pages(path: Path, pages: list[np.ndarray], tags: dict[int, Any], profile: bytes | None) -> None:
+    """Write `pages` [height, width, 1 to 4], of any depth, as a compressed TIFF.
+
+    tags: of the scene, by number: texts, and the resolution (282, 283, 296); others are passed over.
+    """
+    import tifffile
+
+    texts = [(tag, "s", 0, value, True) for tag, value in tags.items() if isinstance(value, str)]
+    resolution = (float(tags[282]), float(tags[283])) if {282, 283} <= set(tags) else None
+    with tifffile.TiffWriter(path) as file:
+        for pixels in pages:
+            channels = pixels.shape[2]
+            file.write(
+                pixels.squeeze(-1) if channels == 1 else pixels,
+                photometric="rgb" if channels > 2 else "minisblack",
+                planarconfig="contig" if channels > 1 else None,
+                extrasamples=["unassalpha"] if channels in (2, 4) else None,
+                compression="zlib",
+                resolution=resolution,
+                resolutionunit=int(tags.get(296, 2)) if resolution else None,
+                iccprofile=profile,
+                extratags=texts,
+                metadata=None,
+                software=False,
+                contiguous=False,
+            )
