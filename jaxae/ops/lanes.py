@@ -4,34 +4,19 @@ Activations lie as ``[height, channels, width, batch]``, so every load is a whol
 XLA's own CPU convolutions are slow as gradients and slower inside a loop; none is left here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jaxae.ops import toom_cook
+from jaxae.ops.sums import bias_gradient, store, tree_sum
 from jaxae.ops.types import Ops
 
 # A sum of more products than this is computed as a matrix product.
 MOST_TERMS = 80
-
-# Ends a fusion: what comes before is computed once and stored, not again by everyone who reads it.
-store = lax.optimization_barrier
-
-
-def tree_sum(terms: Sequence[Array], chain: int = 8) -> Array:
-    """The sum of `terms`: chains of fused multiply-adds, joined as a tree so that several are in flight at once."""
-    sums = []
-    for start in range(0, len(terms), chain):
-        total = terms[start]
-        for term in terms[start + 1 : start + chain]:
-            total = total + term
-        sums.append(total)
-    while len(sums) > 1:
-        pairs = [a + b for a, b in zip(sums[::2], sums[1::2], strict=False)]
-        sums = pairs + sums[len(sums) - len(sums) % 2 :]
-    return sums[0]
 
 
 def pad(x: Array, rows: tuple[int, int], columns: tuple[int, int], dilation: tuple[int, int] = (0, 0)) -> Array:
@@ -125,11 +110,6 @@ def flipped(kernel: Array) -> Array:
     return kernel[::-1, ::-1].transpose(0, 1, 3, 2)
 
 
-def bias_gradient(dy: Array) -> Array:
-    """Sums over all but the channels: first with the batch in the lanes, then over the lanes."""
-    return store(dy.sum((0, 2))) @ jnp.ones(dy.shape[3], dy.dtype)
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def _conv(x: Array, kernel: Array, bias: Array, stride: int, padding: int) -> Array:
     x = padded(x, (padding, padding), (padding, padding))
@@ -152,12 +132,16 @@ def _conv_backward(stride, padding, saved, dy):
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
+def transposed_shape(
+    shape: tuple[int, int], taps: tuple[int, int], stride: int, padding: int, output_padding: int
+) -> tuple[int, int]:
+    """Height and width of what a transposed convolution makes of an image of `shape`."""
+    return tuple((n - 1) * stride + k - 2 * padding + output_padding for n, k in zip(shape, taps, strict=True))
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def _conv_transpose(x: Array, kernel: Array, bias: Array, stride: int, padding: int, output_padding: int) -> Array:
-    shape = tuple(
-        (size - 1) * stride + k - 2 * padding + output_padding
-        for size, k in zip(x.shape[::2], kernel.shape[:2], strict=True)
-    )
+    shape = transposed_shape(x.shape[::2], kernel.shape[:2], stride, padding, output_padding)
     return correlate_dilated(x, kernel, stride, padding, shape) + bias[None, :, None, None]
 
 
@@ -198,6 +182,10 @@ relu.defvjp(_relu_forward, _relu_backward)
 
 def conv(x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0) -> Array:
     """PyTorch's `Conv2d`."""
+    shape = tuple((n + 2 * padding - k) // stride + 1 for n, k in zip(x.shape[::2], kernel.shape[:2], strict=True))
+    axes = toom_cook.axes(kernel.shape, x.shape[::2], shape, stride=stride, padding=padding, transposed=False)
+    if axes is not None:
+        return _widened(toom_cook.layer, x, kernel, bias, *axes)
     return _widened(_conv, x, kernel, bias, stride, padding)
 
 
@@ -205,10 +193,14 @@ def conv_transpose(
     x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0, output_padding: int = 0
 ) -> Array:
     """PyTorch's `ConvTranspose2d`, with the kernel flipped in both spatial axes."""
+    shape = transposed_shape(x.shape[::2], kernel.shape[:2], stride, padding, output_padding)
+    axes = toom_cook.axes(kernel.shape, shape, x.shape[::2], stride=stride, padding=padding, transposed=True)
+    if axes is not None:
+        return _widened(toom_cook.layer, x, kernel, bias, *axes)
     return _widened(_conv_transpose, x, kernel, bias, stride, padding, output_padding)
 
 
-def _widened(layer: Callable[..., Array], x: Array, kernel: Array, bias: Array, *arguments: int) -> Array:
+def _widened(layer: Callable[..., Array], x: Array, kernel: Array, bias: Array, *arguments: Hashable) -> Array:
     """`layer` in float32 where `x` is narrower, rounded at the end: XLA:CPU would round bfloat16 at every sum."""
     dtype = x.dtype if x.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
     y = layer(*(operand.astype(dtype) for operand in (x, kernel, bias)), *arguments)
