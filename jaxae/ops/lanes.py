@@ -188,8 +188,9 @@ relu.defvjp(_relu_forward, _relu_backward)
 
 def conv(x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0) -> Array:
     """PyTorch's `Conv2d`."""
-    shape = tuple((n + 2 * padding - k) // stride + 1 for n, k in zip(x.shape[::2], kernel.shape[:2], strict=True))
-    axes = toom_cook.axes(kernel.shape, x.shape[::2], shape, stride=stride, padding=padding, transposed=False)
+    wide = x.shape[::2]
+    narrow = tuple(n + 2 * padding - k + 1 for n, k in zip(wide, kernel.shape[:2], strict=True))
+    axes = toom_cook.axes(kernel.shape, wide, narrow, padding=padding) if stride == 1 else None
     if axes is not None:
         return _widened(toom_cook.layer, x, kernel, bias, *axes)
     return _widened(_conv, x, kernel, bias, stride, padding)
@@ -199,8 +200,9 @@ def conv_transpose(
     x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0, output_padding: int = 0
 ) -> Array:
     """PyTorch's `ConvTranspose2d`, with the kernel flipped in both spatial axes."""
-    shape = transposed_shape(x.shape[::2], kernel.shape[:2], stride, padding, output_padding)
-    axes = toom_cook.axes(kernel.shape, shape, x.shape[::2], stride=stride, padding=padding, transposed=True)
+    narrow = x.shape[::2]
+    wide = transposed_shape(narrow, kernel.shape[:2], stride, padding, output_padding)
+    axes = toom_cook.axes(kernel.shape, wide, narrow, padding=padding, transposed=True) if stride == 1 else None
     if axes is not None:
         return _widened(toom_cook.layer, x, kernel, bias, *axes)
     return _widened(_conv_transpose, x, kernel, bias, stride, padding, output_padding)

@@ -25,6 +25,8 @@ from jaxae.ops.sums import bias_gradient, store, tree_sum
 
 # More points lose digits; fewer channels have too few products for their sums.
 MOST_POINTS = 8
+MOST_TILES = 1
+LEAST_TAPS = 3
 LEAST_CHANNELS = 16
 
 
@@ -37,9 +39,13 @@ class Axis(NamedTuple):
     taps: int
     wide: int
     narrow: int
-    stride: int
-    padding: int
-    transposed: bool
+    padding: int = 0
+    transposed: bool = False
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles the outputs are computed in, so that none needs more than `MOST_POINTS`."""
+        return -(-self.narrow // (MOST_POINTS + 1 - self.taps))
 
 
 class Transforms(NamedTuple):
@@ -57,42 +63,29 @@ def powers(points: int, length: int) -> np.ndarray:
     return np.cos(angles) ** (length - 1 - j) * np.sin(angles) ** j
 
 
-def simple(taps: int, outputs: int) -> Transforms:
-    """Those of a correlation with stride 1 and no padding."""
-    points = taps + outputs - 1
-    every, one = np.eye(points), np.ones((points, 1))
-    if taps == 1:
-        return Transforms(one, every, every)
-    if outputs == 1:
-        return Transforms(every, every, one)
-    return Transforms(powers(points, taps), np.linalg.inv(powers(points, points)).T, powers(points, outputs))
-
-
 @lru_cache
 def transforms(axis: Axis) -> Transforms:
-    """Those of `axis`: tile after tile, and for each phase of the stride one after the other."""
-    most = max(MOST_POINTS + 1 - -(-axis.taps // axis.stride), 1)
-    blocks = []
-    for outputs in np.array_split(np.arange(axis.narrow), -(-axis.narrow // most)):
-        for phase in range(min(axis.stride, axis.taps)):
-            taps = np.arange(phase, axis.taps, axis.stride)
-            part = simple(len(taps), len(outputs))
-            seen = axis.stride * (outputs[0] + np.arange(part.x.shape[1])) + phase - axis.padding
-            places = (taps, axis.taps), (seen, axis.wide), (outputs, axis.narrow)
-            blocks.append([a @ np.equal.outer(at, np.arange(size)) for a, (at, size) in zip(part, places, strict=True)])
-    kernel, wide, narrow = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    """Those of `axis`, one tile after the other."""
+    tiles = []
+    for outputs in np.array_split(np.arange(axis.narrow), axis.tiles):
+        points = len(outputs) + axis.taps - 1
+        seen = np.arange(points) + outputs[0] - axis.padding  # nothing is multiplied for what lies in the padding
+        wide = np.linalg.inv(powers(points, points)).T @ np.equal.outer(seen, np.arange(axis.wide))
+        narrow = powers(points, len(outputs)) @ np.equal.outer(outputs, np.arange(axis.narrow))
+        tiles.append((powers(points, axis.taps), wide, narrow))
+    kernel, wide, narrow = (np.concatenate(parts) for parts in zip(*tiles, strict=True))
     return Transforms(kernel[:, ::-1], narrow, wide) if axis.transposed else Transforms(kernel, wide, narrow)
 
 
-def suits(axis: Axis) -> bool:
-    """Whether this way computes `axis` with far fewer products than taps, and accurately."""
-    return axis.stride == 1 and axis.taps >= 3 and axis.narrow > 1 and len(transforms(axis).x) <= MOST_POINTS
+def pays(axis: Axis) -> bool:
+    """Whether far fewer products than taps do for `axis`."""
+    return LEAST_TAPS <= axis.taps < MOST_POINTS and axis.narrow > 1 and axis.tiles <= MOST_TILES
 
 
-def axes(kernel_shape: tuple[int, ...], wide: tuple[int, int], narrow: tuple[int, int], **how) -> list[Axis] | None:
+def axes(kernel: tuple[int, ...], wide: tuple[int, int], narrow: tuple[int, int], **how) -> list[Axis] | None:
     """What `layer` takes for a convolution from `wide` to `narrow` or its transpose; None where it does not pay."""
-    pair = [Axis(*sizes, **how) for sizes in zip(kernel_shape[:2], wide, narrow, strict=True)]
-    return pair if min(kernel_shape[2:]) >= LEAST_CHANNELS and all(map(suits, pair)) else None
+    pair = [Axis(*sizes, **how) for sizes in zip(kernel[:2], wide, narrow, strict=True)]
+    return pair if min(kernel[2:]) >= LEAST_CHANNELS and all(map(pays, pair)) else None
 
 
 def combine(coefficients: np.ndarray, terms: Sequence[Array]) -> Array:
