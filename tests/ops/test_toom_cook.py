@@ -106,8 +106,13 @@ def test_matches_float64_in_value_and_gradients(transposed, dtype, tolerance, fo
 
 @pytest.mark.parametrize(
     ("network", "size", "layers"),
-    [("mnist", 28, [(7, 3), (7, 3)]), ("mnist", 20, []), ("mnist", 40, [(10, 6), (10, 6)]), ("mnist", 64, [])]
-    + [("cifar", 32, [])],
+    [
+        ("mnist", 28, [(7, 3), (7, 3)]),
+        ("mnist", 40, [(10, 6), (10, 6)]),  # in two tiles
+        ("mnist", 20, []),  # one output
+        ("mnist", 64, []),  # three tiles
+        ("cifar", 32, []),  # few channels
+    ],
 )
 def test_which_layers_of_the_networks_are_computed_so(network, size, layers, calls):
     model = models.build(network, "lanes")
