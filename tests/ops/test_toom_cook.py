@@ -94,7 +94,7 @@ def check(transposed, sizes, dtype, tolerance):
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2**-8)])
 def test_matches_float64_in_value_and_gradients(transposed, dtype, tolerance, for_few_channels, calls):
-    @settings(max_examples=4, deadline=None)
+    @settings(max_examples=3, deadline=None)
     @given(sizes=LAYERS)
     def check_sizes(sizes):
         calls.clear()
