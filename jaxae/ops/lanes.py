@@ -4,34 +4,20 @@ Activations lie as ``[height, channels, width, batch]``, so every load is a whol
 XLA's own CPU convolutions are slow as gradients and slower inside a loop; none is left here.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Hashable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jaxae.ops import toom_cook
+from jaxae.ops.sums import bias_gradient, store, tree_sum
 from jaxae.ops.types import Ops
 
 # A sum of more products than this is computed as a matrix product.
 MOST_TERMS = 80
-
-# Ends a fusion: what comes before is computed once and stored, not again by everyone who reads it.
-store = lax.optimization_barrier
-
-
-def tree_sum(terms: Sequence[Array], chain: int = 8) -> Array:
-    """The sum of `terms`: chains of fused multiply-adds, joined as a tree so that several are in flight at once."""
-    sums = []
-    for start in range(0, len(terms), chain):
-        total = terms[start]
-        for term in terms[start + 1 : start + chain]:
-            total = total + term
-        sums.append(total)
-    while len(sums) > 1:
-        pairs = [a + b for a, b in zip(sums[::2], sums[1::2], strict=False)]
-        sums = pairs + sums[len(sums) - len(sums) % 2 :]
-    return sums[0]
 
 
 def pad(x: Array, rows: tuple[int, int], columns: tuple[int, int], dilation: tuple[int, int] = (0, 0)) -> Array:
@@ -60,27 +46,33 @@ def as_matrix(x: Array) -> Array:
     return x.transpose(1, 0, 2, 3).reshape(x.shape[1], -1)
 
 
-def patches(x: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
-    """[taps·c, h·w·n]: im2col."""
-    return store(jnp.concatenate([as_matrix(window) for window in windows(x, kernel_shape, stride)]))
+def is_product(kernel_shape: tuple[int, ...]) -> bool:
+    """Whether a convolution with such a kernel is computed as a matrix product."""
+    return math.prod(kernel_shape[:3]) > MOST_TERMS
 
 
-def correlate(x: Array, kernel: Array, stride: int) -> Array:
-    """Correlation without padding."""
+def seen_by(x: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
+    """What `correlate` and `kernel_gradient` read: `x`, or for a product im2col, [taps·c, h, w, n]."""
+    if not is_product(kernel_shape):
+        return x
+    return store(jnp.concatenate([window.transpose(1, 0, 2, 3) for window in windows(x, kernel_shape, stride)]))
+
+
+def correlate(seen: Array, kernel: Array, stride: int) -> Array:
+    """Correlation without padding; `seen` as `seen_by` makes it."""
     height, width, channels, features = kernel.shape
-    seen = windows(x, kernel.shape, stride)
-    if height * width * channels <= MOST_TERMS:
-        weights = kernel.reshape(height * width, channels, 1, features, 1, 1)
-        return tree_sum([seen[t][:, i : i + 1] * weights[t, i] for t in range(len(seen)) for i in range(channels)])
-    y = kernel.reshape(-1, features).T @ patches(x, kernel.shape, stride)
-    rows, _, columns, batch = seen[0].shape
-    return y.reshape(features, rows, columns, batch).transpose(1, 0, 2, 3)
+    if is_product(kernel.shape):
+        y = kernel.reshape(-1, features).T @ seen.reshape(len(seen), -1)
+        return y.reshape(features, *seen.shape[1:]).transpose(1, 0, 2, 3)
+    of_taps = windows(seen, kernel.shape, stride)
+    weights = kernel.reshape(height * width, channels, 1, features, 1, 1)
+    return tree_sum([of_taps[t][:, i : i + 1] * weights[t, i] for t in range(len(of_taps)) for i in range(channels)])
 
 
 def correlate_dilated(x: Array, kernel: Array, stride: int, padding: int, shape: tuple[int, int]) -> Array:
     """Correlation with `x` dilated by `stride` and padded by k - 1 - `padding`, and at the end up to `shape`."""
-    height, width, channels, _ = kernel.shape
-    if stride == 1 and height * width * channels <= MOST_TERMS:
+    if stride == 1 and not is_product(kernel.shape):
+        height, width = kernel.shape[:2]
         low = (height - 1 - padding, width - 1 - padding)
         high = [out + k - 1 - size - n for out, k, size, n in zip(shape, kernel.shape, x.shape[::2], low, strict=False)]
         return correlate(padded(x, (low[0], high[0]), (low[1], high[1])), kernel, 1)
@@ -105,14 +97,13 @@ def overlap_add(x: Array, kernel: Array, stride: int, padding: int, shape: tuple
     return tree_sum(lines)
 
 
-def kernel_gradient(x: Array, dy: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
-    """The gradient of ``sum(dy * correlate(x, kernel, stride))``."""
-    height, width, channels = kernel_shape[:3]
+def kernel_gradient(seen: Array, dy: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
+    """The gradient of ``sum(dy * correlate(seen, kernel, stride))``."""
+    if is_product(kernel_shape):
+        return jnp.einsum("kl,ol->ko", seen.reshape(len(seen), -1), as_matrix(dy)).reshape(kernel_shape)
     rows, _, columns, batch = dy.shape
-    if height * width * channels > MOST_TERMS:
-        return jnp.einsum("kl,ol->ko", patches(x, kernel_shape, stride), as_matrix(dy)).reshape(kernel_shape)
     sums = []
-    for window in windows(x, kernel_shape, stride):
+    for window in windows(seen, kernel_shape, stride):
         products = [window[:, :, None, c] * dy[:, None, :, c] for c in range(columns)]
         by_row = store(tree_sum(products))
         sums.append(store(tree_sum([by_row[r] for r in range(rows)])))
@@ -125,39 +116,37 @@ def flipped(kernel: Array) -> Array:
     return kernel[::-1, ::-1].transpose(0, 1, 3, 2)
 
 
-def bias_gradient(dy: Array) -> Array:
-    """Sums over all but the channels: first with the batch in the lanes, then over the lanes."""
-    return store(dy.sum((0, 2))) @ jnp.ones(dy.shape[3], dy.dtype)
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def _conv(x: Array, kernel: Array, bias: Array, stride: int, padding: int) -> Array:
-    x = padded(x, (padding, padding), (padding, padding))
-    return correlate(x, kernel, stride) + bias[None, :, None, None]
+    return _conv_forward(x, kernel, bias, stride, padding)[0]
 
 
 def _conv_forward(x, kernel, bias, stride, padding):
     x = store(x)
-    return _conv(x, kernel, bias, stride, padding), (x, kernel)
+    seen = seen_by(padded(x, (padding, padding), (padding, padding)), kernel.shape, stride)
+    return correlate(seen, kernel, stride) + bias[None, :, None, None], (x, seen, kernel)
 
 
 def _conv_backward(stride, padding, saved, dy):
-    x, kernel = saved
+    x, seen, kernel = saved
     dy = store(dy)
     dx = correlate_dilated(dy, flipped(kernel), stride, padding, x.shape[::2])
-    dk = kernel_gradient(padded(x, (padding, padding), (padding, padding)), dy, kernel.shape, stride)
-    return dx, dk, bias_gradient(dy)
+    return dx, kernel_gradient(seen, dy, kernel.shape, stride), bias_gradient(dy)
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
+def transposed_shape(
+    shape: tuple[int, int], taps: tuple[int, int], stride: int, padding: int, output_padding: int
+) -> tuple[int, int]:
+    """Height and width of what a transposed convolution makes of an image of `shape`."""
+    return tuple((n - 1) * stride + k - 2 * padding + output_padding for n, k in zip(shape, taps, strict=True))
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def _conv_transpose(x: Array, kernel: Array, bias: Array, stride: int, padding: int, output_padding: int) -> Array:
-    shape = tuple(
-        (size - 1) * stride + k - 2 * padding + output_padding
-        for size, k in zip(x.shape[::2], kernel.shape[:2], strict=True)
-    )
+    shape = transposed_shape(x.shape[::2], kernel.shape[:2], stride, padding, output_padding)
     return correlate_dilated(x, kernel, stride, padding, shape) + bias[None, :, None, None]
 
 
@@ -169,8 +158,9 @@ def _conv_transpose_forward(x, kernel, bias, stride, padding, output_padding):
 def _conv_transpose_backward(stride, padding, output_padding, saved, dy):
     x, kernel = saved
     dy = store(dy)
-    seen = padded(dy, (padding, padding - output_padding), (padding, padding - output_padding))
     adjoint = flipped(kernel)
+    margins = (padding, padding - output_padding)
+    seen = seen_by(padded(dy, margins, margins), adjoint.shape, stride)
     dk = flipped(kernel_gradient(seen, x, adjoint.shape, stride))
     return correlate(seen, adjoint, stride), dk, bias_gradient(dy)
 
@@ -198,6 +188,11 @@ relu.defvjp(_relu_forward, _relu_backward)
 
 def conv(x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0) -> Array:
     """PyTorch's `Conv2d`."""
+    wide = x.shape[::2]
+    narrow = tuple(n + 2 * padding - k + 1 for n, k in zip(wide, kernel.shape[:2], strict=True))
+    axes = toom_cook.axes(kernel.shape, wide, narrow, padding=padding) if stride == 1 else None
+    if axes is not None:
+        return _widened(toom_cook.layer, x, kernel, bias, *axes)
     return _widened(_conv, x, kernel, bias, stride, padding)
 
 
@@ -205,10 +200,15 @@ def conv_transpose(
     x: Array, kernel: Array, bias: Array, *, stride: int = 1, padding: int = 0, output_padding: int = 0
 ) -> Array:
     """PyTorch's `ConvTranspose2d`, with the kernel flipped in both spatial axes."""
+    narrow = x.shape[::2]
+    wide = transposed_shape(narrow, kernel.shape[:2], stride, padding, output_padding)
+    axes = toom_cook.axes(kernel.shape, wide, narrow, padding=padding, transposed=True) if stride == 1 else None
+    if axes is not None:
+        return _widened(toom_cook.layer, x, kernel, bias, *axes)
     return _widened(_conv_transpose, x, kernel, bias, stride, padding, output_padding)
 
 
-def _widened(layer: Callable[..., Array], x: Array, kernel: Array, bias: Array, *arguments: int) -> Array:
+def _widened(layer: Callable[..., Array], x: Array, kernel: Array, bias: Array, *arguments: Hashable) -> Array:
     """`layer` in float32 where `x` is narrower, rounded at the end: XLA:CPU would round bfloat16 at every sum."""
     dtype = x.dtype if x.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
     y = layer(*(operand.astype(dtype) for operand in (x, kernel, bias)), *arguments)

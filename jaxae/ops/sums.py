@@ -1,0 +1,28 @@
+"""Sums as XLA:CPU computes them fast, and what ends a fusion."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+# Ends a fusion: what comes before is computed once and stored, not again by everyone who reads it.
+store = lax.optimization_barrier
+
+
+def tree_sum(terms: Sequence[Array], chain: int = 8) -> Array:
+    """The sum of `terms`: chains of fused multiply-adds, joined as a tree so that several are in flight at once."""
+    sums = []
+    for start in range(0, len(terms), chain):
+        total = terms[start]
+        for term in terms[start + 1 : start + chain]:
+            total = total + term
+        sums.append(total)
+    while len(sums) > 1:
+        pairs = [a + b for a, b in zip(sums[::2], sums[1::2], strict=False)]
+        sums = pairs + sums[len(sums) - len(sums) % 2 :]
+    return sums[0]
+
+
+def bias_gradient(dy: Array) -> Array:
+    """Sums of [h, c, w, n] over all but the channels: first with the batch in the lanes, then over the lanes."""
+    return store(dy.sum((0, 2))) @ jnp.ones(dy.shape[3], dy.dtype)
