@@ -53,10 +53,8 @@ def poisson(key: PRNGKeyArray, images: Images, peak: Strength, clip: bool = Fals
     """
     x, peak = _prepare(images, peak)
     mean = jnp.maximum(x, 0)
-    # JAX samples Poisson numbers from threefry keys alone; this way any kind of key serves.
-    key = jax.random.wrap_key_data(jax.random.bits(key, (2,), jnp.uint32), impl="threefry2x32")
-    counts = jax.random.poisson(key, jax.lax.stop_gradient(mean * peak), x.shape)
-    sample = counts.astype(x.dtype) * jax.lax.stop_gradient(1 / peak)
+    counts = random.poisson(key, jax.lax.stop_gradient(mean * peak))
+    sample = counts * jax.lax.stop_gradient(1 / peak)
     return _finish(sample + (mean - jax.lax.stop_gradient(mean)), images, clip)
 
 
