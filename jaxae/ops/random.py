@@ -20,7 +20,7 @@ Floats = Float32[Array, "*shape"] | Float64[Array, "*shape"]
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
-# Rates from here on are for the expansion. Below, a count beyond the last term has a probability under 2 ** -33.
+# Rates from here on are for the expansion; below, a count of more than TERMS has a probability under 2 ** -33.
 EXPANSION_FROM, TERMS = 10, 36
 
 
@@ -59,19 +59,36 @@ def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float32[Array, "..."]:
 
 
 def poisson(key: PRNGKeyArray, rate: Floats) -> Floats:
-    """Poisson counts of mean `rate`, in its dtype (float32 or float64): ``poisson_isf`` of 32 random bits each.
+    """Poisson counts of mean `rate`, in its dtype, float32 or float64: `poisson_isf` of 32 random bits each.
 
-    rate: at least 0 (below, the count is 0) and finite.
+    rate: finite; 0 and less give a count of 0.
 
-    A count has derivative 0. Nothing under a probability of 2 ** -33 is ever drawn.
+    A count has derivative 0.
     """
-    flat = rate.reshape([length for length in rate.shape if length != 1])
-    upper = (_bits(key, rate.shape).astype(rate.dtype) + 0.5) * 2.0**-32
-    return poisson_isf(upper, flat).reshape(rate.shape)
+    # A pass of its own, over long rows: fused with what comes before and after, XLA's code for CPUs would follow the
+    # order of an image's 3 channels or of another layout, and be ten times slower.
+    rows = rate.reshape((*rate.shape[:1], math.prod(rate.shape[1:])))
+    upper = (_bits(key, rows.shape).reshape(rows.shape).astype(rate.dtype) + 0.5) * 2.0**-32
+    counts = poisson_isf(upper, lax.optimization_barrier(rows))
+    return lax.optimization_barrier(counts).reshape(rate.shape)
 
 
 def poisson_isf(upper: Floats, rate: Floats) -> Floats:
-    """The least whole number that a Poisson count of mean `rate` exceeds with probability at most `upper`."""
+    """The inverse survival function: the least whole number that a Poisson count exceeds with probability ≤ `upper`.
+
+    upper: between 0 and 1, both excluded (1 itself, as float32 rounds what is near, gives 0).
+    rate: the mean of the count, finite.
+
+    Below a rate of 10 the probabilities are summed, up to 36, which a count exceeds with a probability under 2 ** -33.
+    From there on it is the normal approximation with the first four corrections of its expansion in 1 / √rate (Giles,
+    "Algorithm 955: approximation of the inverse Poisson cumulative distribution function", ACM TOMS 42, 2016; the
+    fourth by solving for it in 80 digits), cut off at 5.4 standard deviations in float32, as `jax.random.normal` is.
+
+    Errors in float32, over all 2 ** 32 words of bits (all of the last 2 ** 20 at each end, every 256th between): of
+    the distribution function at most 4e-7 below a rate of 10, 1.5e-5 at 10, 2e-6 at 20, 8e-7 from 30 to 1000, 2e-6 at
+    1e4, 1.3e-5 at 1e6 (there float32 has steps of 1/16 before the rounding to whole numbers, and above 2 ** 24 holds
+    only even ones); of the mean relative to it at most 6e-7 from 0.01 on, of the variance 4e-6.
+    """
     few = _count_tails(upper, jnp.clip(rate, 0, EXPANSION_FROM))
     many = _expand(upper, jnp.maximum(rate, EXPANSION_FROM))
     return jnp.where(rate < EXPANSION_FROM, few, many)
@@ -89,6 +106,7 @@ def _count_tails(upper: Array, rate: Array) -> Array:
 
 
 def _expand(upper: Array, rate: Array) -> Array:
+    """The same from the normal number that is exceeded with probability `upper`."""
     largest = float(np.nextafter(rate.dtype.type(1), rate.dtype.type(0)))
     z = math.sqrt(2) * lax.erf_inv(jnp.clip(1 - 2 * upper, -largest, largest))
     root, z2 = jnp.sqrt(rate), z * z
