@@ -90,10 +90,8 @@ def poisson(key: PRNGKeyArray, images: Images, peak: Strength) -> Images:
     straight-through estimator of Bengio et al., arXiv:1308.3432).
     """
     mean = jnp.maximum(images, 0)
-    # JAX samples Poisson numbers from threefry keys alone; this way any kind of key serves.
-    key = jax.random.wrap_key_data(jax.random.bits(key, (2,), jnp.uint32), impl="threefry2x32")
-    counts = jax.random.poisson(key, jax.lax.stop_gradient(mean * peak), images.shape)
-    sample = counts.astype(images.dtype) * jax.lax.stop_gradient(1 / peak)
+    counts = random.poisson(key, jax.lax.stop_gradient(mean * peak))
+    sample = counts * jax.lax.stop_gradient(1 / peak)
     return sample + (mean - jax.lax.stop_gradient(mean))
 
 
