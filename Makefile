@@ -19,6 +19,7 @@ test: $(VENV)/bin/python
 	$(PIP) --editable '.[$(TEST_EXTRAS)]'
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
 
 install: $(VENV)/bin/python
