@@ -1,6 +1,6 @@
-"""How mkdocstrings reads the docstrings of jaxae: lines such as ``batch_size: images in a step`` become a list.
+"""How mkdocstrings reads jaxae: lines of a docstring such as ``batch_size: images in a step`` become a list.
 
-A field of a class is explained by the comment behind it where it has no docstring.
+The fields of a class are listed below its docstring, each with its type and the comment or docstring that explains it.
 """
 
 import re
@@ -32,14 +32,27 @@ def _listed(paragraph: str) -> str:
     return "\n".join(items)
 
 
+def _explained(field: griffe.Attribute) -> str:
+    if field.docstring is not None:
+        return " ".join(field.docstring.value.split())
+    line = field.filepath.read_text().splitlines()[field.lineno - 1]
+    found = COMMENT.fullmatch(line)
+    return found["text"] if found else ""
+
+
 class Fields(griffe.Extension):
-    """What is found is turned into Markdown, after a module has been read."""
+    """Turns what has been read into Markdown."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Make the list of each docstring, and docstrings of comments."""
-        if obj.docstring is not None:
-            obj.docstring.value = with_list(obj.docstring.value)
-        elif obj.is_attribute and obj.parent is not None and obj.parent.is_class and obj.lineno is not None:
-            line = obj.filepath.read_text().splitlines()[obj.lineno - 1]
-            if found := COMMENT.fullmatch(line):
-                obj.docstring = griffe.Docstring(found["text"], parent=obj)
+        """Make lists of the fields in a docstring, and of those of a class."""
+        if obj.docstring is None:
+            return
+        items = []
+        for field in obj.attributes.values() if obj.is_class else ():
+            described = re.search(rf"^(\w+, )*{field.name}(, \w+)*: ", obj.docstring.value, flags=re.MULTILINE)
+            if field.annotation is None or "property" in field.labels or described or field.name.startswith("_"):
+                continue
+            text = _explained(field)
+            items.append(f"- `{field.name}` (`{field.annotation}`)" + (f": {text}" if text else ""))
+            field.docstring = None  # it is shown here, not under a heading of its own
+        obj.docstring.value = "\n".join([with_list(obj.docstring.value), "", *items])
