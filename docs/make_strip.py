@@ -110,7 +110,7 @@ def main() -> None:
         [
             of_test(digits, "MNIST, noise 0.5"),
             of_test(colours, "CIFAR-10, noise 0.1"),
-            of_photograph(colours, "photograph, the same network"),
+            of_photograph(colours, "photograph, noise 0.1"),
         ]
     )
 
