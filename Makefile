@@ -1,4 +1,5 @@
-# `make demo` installs jaxae and trains the MNIST denoiser; `make test` installs it and runs the tests.
+# `make demo` installs jaxae and trains the MNIST denoiser; `make test` installs it and runs the tests;
+# `make docs` builds the documentation's site into site/.
 # Nothing but Python >= 3.11 and make is needed. To choose: make test PYTHON=python3.12 VENV=.venv312 CONSTRAINTS=
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ PYTEST_ARGS ?=
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: demo test install lint clean
+.PHONY: demo test docs install lint clean
 
 demo: install
 	$(VENV)/bin/python -m jaxae.experiments.mnist_denoise
@@ -22,6 +23,10 @@ test: $(VENV)/bin/python
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
 
+docs: $(VENV)/bin/python
+	$(PIP) --editable '.[docs]'
+	$(VENV)/bin/python -m mkdocs build --strict
+
 install: $(VENV)/bin/python
 	$(PIP) --editable .
 
@@ -31,4 +36,4 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info
