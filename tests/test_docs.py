@@ -31,7 +31,6 @@ def snippets(path: Path) -> list[tuple[str, str]]:
 def test_every_snippet_runs(request, tmp_path):
     variables = environment() | {name: NOWHERE for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "")  # compiled as in tests: nothing here is timed or compared
     variables["TFDS_DATA_DIR"] = str(request.config.cache.mkdir("tensorflow_datasets"))
     found = [(path.name, *snippet) for path in PAGES for snippet in snippets(path)]
     assert len(found) > 20

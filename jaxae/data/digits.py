@@ -5,8 +5,8 @@ after a random affine map and a smooth random displacement (elastic deformation 
 "Best practices for convolutional neural networks", ICDAR 2003). As in MNIST, the digit fits a 20×20 box and its
 centre of mass lies in the middle of the image.
 
-The same versions of matplotlib (fonts), Pillow and NumPy draw the same pixels in every process; other versions may
-draw others, which is why `description` records them.
+The same versions of matplotlib (fonts), Pillow, scikit-image and NumPy draw the same pixels in every process; other
+versions may draw others, which is why `description` records them.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 SHAPE = (28, 28, 1)
 CLASSES = 10
 SIZES = {"train": 60_000, "test": 10_000}
@@ -40,7 +40,8 @@ def description() -> str:
     fonts = ", ".join(FONTS)
     return (
         f"Handwriting-like digits drawn from the outline fonts {fonts} "
-        f"(matplotlib {version('matplotlib')}, pillow {version('pillow')}, numpy {version('numpy')})."
+        f"(matplotlib {version('matplotlib')}, pillow {version('pillow')}, scikit-image {version('scikit-image')}, "
+        f"numpy {version('numpy')})."
     )
 
 
@@ -127,8 +128,9 @@ def _sample(fields: np.ndarray, glyphs: np.ndarray, y: np.ndarray, x: np.ndarray
 def _distance_fields() -> Float32[np.ndarray, "fonts_times_digits side side"]:
     """For each font and digit, the distance to the glyph's skeleton, in pixels of the image."""
     from scipy.ndimage import distance_transform_edt
+    from skimage.morphology import skeletonize  # Zhang and Suen, 1984
 
-    skeletons = _thin(np.stack([_glyph(font, digit) for font in FONTS for digit in range(CLASSES)]))
+    skeletons = [skeletonize(_glyph(font, digit)) for font in FONTS for digit in range(CLASSES)]
     return np.stack([distance_transform_edt(~skeleton) for skeleton in skeletons]).astype(np.float32) / FINE
 
 
@@ -149,27 +151,3 @@ def _glyph(font: str, digit: int) -> Bool[np.ndarray, "side side"]:
     field = Image.new("L", (FIELD, FIELD))
     field.paste(glyph.resize(size, Image.Resampling.BOX), [(FIELD - side) // 2 for side in size])
     return np.asarray(field) > 127
-
-
-def _thin(shapes: Bool[np.ndarray, "n side side"]) -> Bool[np.ndarray, "n side side"]:
-    """Skeletons one sample wide: Zhang and Suen, "A fast parallel algorithm for thinning digital patterns", 1984."""
-    shapes = shapes.copy()
-    changed = True
-    while changed:
-        changed = False
-        for last in (False, True):
-            # p[0] to p[7]: the neighbours, clockwise from the one above.
-            steps = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
-            p = [np.roll(shapes, (-dy, -dx), (1, 2)) for dy, dx in steps]
-            count = sum(neighbour.astype(np.int8) for neighbour in p)
-            rises = sum((~p[i] & p[(i + 1) % 8]).astype(np.int8) for i in range(8))
-            north, east, south, west = p[0], p[2], p[4], p[6]
-            drop = shapes & (count >= 2) & (count <= 6) & (rises == 1)
-            if last:
-                drop &= ~(north & east & west) & ~(north & south & west)
-            else:
-                drop &= ~(north & east & south) & ~(east & south & west)
-            if drop.any():
-                shapes &= ~drop
-                changed = True
-    return shapes

@@ -146,7 +146,10 @@ def read_record(folder: Path) -> SweepConfig:
 def check_folder(config: SweepConfig, launch: SweepLaunch) -> None:
     """Refuse a `launch.run_dir` that holds anything but the sweep to be resumed."""
     if launch.resume and launch.run_dir.exists() and any(launch.run_dir.iterdir()):
-        if changed := differences(read_record(launch.run_dir), config):
+        old = read_record(launch.run_dir)
+        # whether it may be given more epochs, each member's own directory decides
+        old = dataclasses.replace(old, train=dataclasses.replace(old.train, epochs=config.train.epochs))
+        if changed := differences(old, config):
             raise UserError(f"{launch.run_dir} holds a sweep that differs: {'; '.join(changed)}; name another")
     elif launch.run_dir.exists() and (not launch.run_dir.is_dir() or any(launch.run_dir.iterdir())):
         raise UserError(f"{launch.run_dir} is not empty: name another --run-dir, or add --resume")
@@ -181,8 +184,12 @@ def sweep(config: SweepConfig, launch: SweepLaunch) -> list[report.Run]:
 def main() -> None:
     """Sweep as the command line says; of a sweep that is resumed, what it leaves out is the sweep's own."""
     given = command.parse(Arguments, description=__doc__)
-    if given.launch.resume and (given.launch.run_dir / RECORD).exists():
-        given = command.parse(Arguments, description=__doc__, default=Arguments(read_record(given.launch.run_dir)))
+    folder = given.launch.run_dir
+    if given.launch.resume and (folder / RECORD).exists():
+        started = read_record(folder)
+        first = directory.load_launch(folder / next(iter(member_configs(started))))
+        place = dataclasses.replace(first.data, placement="auto")
+        given = command.parse(Arguments, description=__doc__, default=Arguments(started, SweepLaunch(place)))
     config, launch = given.config, given.launch
     if launch.run_dir is None:
         launch = SweepLaunch(launch.data, launch.log, directory.default("sweep"))

@@ -63,15 +63,6 @@ def test_a_classifier_trained_on_some_knows_the_others(first):
     assert (labels[:1500][distances.argmin(1)] == labels[1500:]).mean() > 0.9
 
 
-def test_thinning_leaves_a_line_one_sample_wide():
-    bar = np.zeros((1, 32, 32), bool)
-    bar[0, 10:15, 4:28] = True
-    thin = digits._thin(bar)
-    assert not (thin & ~bar).any()
-    assert thin[0, :, 8:24].sum(0).max() == 1
-    assert thin[0].any(0)[8:24].all()
-
-
 def test_it_opens_with_plain_tfds(tmp_path, monkeypatch):
     monkeypatch.setattr(digits, "SIZES", {"train": 500, "test": 250})
     directory = prepare("digits", tmp_path)
