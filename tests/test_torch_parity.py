@@ -13,6 +13,7 @@ import scipy.stats
 from jaxae import models, noise, ops, training
 from jaxae.errors import UserError
 from jaxae.torch_weights import from_torch, to_torch
+from tests.layer_checks import OPTIMIZED
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'jaxae[torch]'")
 torch.set_num_threads(1)  # its threads and those of JAX would wait for each other
@@ -30,8 +31,6 @@ NETWORKS = _torch_models().NETWORKS
 NAMES = sorted(models.MODELS)
 WAYS = sorted({id(way): name for name, way in reversed(ops.WAYS.items())}.values())  # two names may share a way
 BATCH = 16
-# as a user's programs are compiled: without (see conftest.py) they round otherwise, and training amplifies that
-OPTIMIZED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
 
 
 def original(name: str, seed: int = 0):

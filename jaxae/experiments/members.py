@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxae.command.progress import Progress
@@ -75,7 +76,8 @@ def train_members(plans: list[Plan], folder: Path, progress: Progress) -> list[M
     hyper = population.stack([plan.hyper for plan in plans])
     states = population.init_population(task, hyper, images.shape[1:])
     with Checkpoints(folder) as checkpoints:
-        states = checkpoints.restore_latest(states)
+        # what is restored is bound to a device: by way of the host it is free to be spread over all of them
+        states = jax.tree.map(jnp.asarray, jax.device_get(checkpoints.restore_latest(states)))
         done = epochs_done(task, states, len(images))
         members = [Member(plan, done) for plan in plans]
         if done:

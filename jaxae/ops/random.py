@@ -5,7 +5,8 @@ they are one pass; a second turns bits into numbers. The normals are those that 
 as fast: measured on 2 cores with AVX-512, 393,216 numbers, 0.8 ms for `normal` here, 2.2 ms for JAX's.
 
 `jax.random.poisson` tries again until every number of an array is accepted, by both of its methods for all of them.
-`poisson` inverts the distribution function instead.
+`poisson` inverts the distribution function instead. In time of 2 busy cores with AVX2, 100,352 counts at a peak of 10:
+1.7 ms, JAX's 79 ms, as many normals 1.1 ms.
 """
 
 import math
@@ -66,7 +67,7 @@ def poisson(key: PRNGKeyArray, rate: Floats) -> Floats:
     A count has derivative 0.
     """
     # A pass of its own, over long rows: fused with what comes before and after, XLA's code for CPUs would follow the
-    # order of an image's 3 channels or of another layout, and be ten times slower.
+    # order of an image's 3 channels or of another layout, and be several times slower.
     rows = rate.reshape((*rate.shape[:1], math.prod(rate.shape[1:])))
     upper = (_bits(key, rows.shape).reshape(rows.shape).astype(rate.dtype) + 0.5) * 2.0**-32
     counts = poisson_isf(upper, lax.optimization_barrier(rows))

@@ -44,10 +44,10 @@ def test_noise_that_is_given_is_never_dropped():
 @pytest.mark.slow
 def test_a_sweep_leaves_runs_that_evaluate_like_lone_ones(prepared_data, tmp_path):
     options = ("--data.name", "digits_small", "--data.dir", prepared_data, "--data.limit", 512, "--train.epochs", 1)
-    members = ("--seeds", 0, 1, "--noise.factor", 0.3, 0.5, "--log.tensorboard")
+    members = ("--seeds", 0, 1, "--noise.factor", 0.3, "--log.tensorboard")
     result = command(SWEEP, *options, *members, "--run-dir", tmp_path / "sweep")
     assert result.status == 0, result.err
-    assert (tmp_path / "sweep" / "comparison.html").read_bytes().count(b"<h1>4 runs compared</h1>") == 1
+    assert (tmp_path / "sweep" / "comparison.html").read_bytes().count(b"<h1>2 runs compared</h1>") == 1
     for run_dir in (tmp_path / "sweep").glob("seed*"):
         assert (run_dir / "report.html").exists()
         assert list((run_dir / tensorboard.FOLDER).glob("events.*"))

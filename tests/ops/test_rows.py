@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jaxae import models, ops
 from jaxae.ops import rows
-from tests.ops.test_lanes import SIZES, check_against_xla, make, makes_a_layer, reference, value_and_gradients
+from tests.layer_checks import SIZES, check_against_xla, make, makes_a_layer, reference, value_and_gradients
 
 
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
@@ -30,7 +30,7 @@ def test_value_and_gradients_match_float64_numpy(transposed, sizes, dtype):
     expected = reference(transposed, *exact, **all_arguments)
     cotangent = jnp.asarray(np.random.default_rng(1).normal(size=expected.shape), jnp.dtype(dtype))
     y, *gradients = value_and_gradients(rows.OPS, transposed, arguments, rounded, cotangent)
-    tolerance = {"float32": 1e-5, "bfloat16": 3e-2}[dtype]
+    tolerance = {"float32": 1e-5, "bfloat16": 6e-2}[dtype]  # the bias gradient sums hundreds of numbers in it
     assert y.dtype == jnp.dtype(dtype)
     np.testing.assert_allclose(y.astype(jnp.float32), expected, rtol=tolerance, atol=tolerance * 10)
     rng = np.random.default_rng(3)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jaxae import models
 from jaxae.ops import lanes, toom_cook, xla
-from tests.ops.test_lanes import layer, make, value_and_gradients
+from tests.layer_checks import layer, make, value_and_gradients
 
 AXES = st.builds(
     lambda taps, narrow, padding, transposed: toom_cook.Axis(
