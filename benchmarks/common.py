@@ -2,14 +2,20 @@
 
 import json
 import os
+import resource
+import signal
 import statistics
+import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from jaxae.command.machine import processor, versions
 
 # Freed memory stays with the process. Else every step pays page faults for its large buffers, each library its own way.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+
+IMAGES = {"mnist": 60_000, "cifar": 50_000}  # to train on
 
 
 def same_allocator() -> None:
@@ -46,3 +52,56 @@ def write_json(path: Path | None, result: dict) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def compile_apart(program: str, spec: dict, seconds: int, environment: dict[str, str], columns: Iterable[str]) -> dict:
+    """`spec` with the figures that `python -m PROGRAM --one SPEC` prints, in so many `seconds` of processor time.
+
+    A figure of `columns` that is missing because it took longer is None.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", program, "--one", json.dumps(spec)],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5)),
+    )
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        missing = dict.fromkeys(set(columns) - spec.keys())
+        return spec | missing | {"result": f"did not finish in {seconds} s of processor time"}
+    if done.returncode:
+        raise SystemExit(f"{spec}: {done.stderr[-2000:]}")
+    return spec | json.loads(done.stdout.splitlines()[-1])
+
+
+def distinct_ways(network: str, batch_size: int) -> list[str]:
+    """The ways of computing, without those that are an earlier one's program: the same functions and micro-batches."""
+    from jaxae import models, ops
+
+    programs = {}
+    for way, functions in ops.WAYS.items():
+        part = ops.micro.size(batch_size, models.MODELS[network].micro_batches.get(way))
+        programs.setdefault((functions.conv, functions.conv_transpose, part), way)
+    return list(programs.values())
+
+
+def training_of(spec: dict, same, devices=None) -> tuple:
+    """The task that `spec` describes, and the shapes of its numbers, state and images, placed as `same` says.
+
+    This and the caller's `lower` are all that a program compiled apart knows of training.
+    """
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    from jaxae import models, noise, training
+
+    def like(tree):
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=same), tree)
+
+    model = models.build(spec["network"], spec["way"], spec["precision"])
+    task = training.Task(model, optax.adam(1.0), spec["batch_size"], devices=devices)
+    hyper = like(jax.eval_shape(lambda: training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))))
+    state = like(jax.eval_shape(lambda hyper: training.init(task, hyper, model.image_shape), hyper))
+    images = jax.ShapeDtypeStruct((IMAGES[spec["network"]], *model.image_shape), jnp.uint8, sharding=same)
+    return task, hyper, state, images

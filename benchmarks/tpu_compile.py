@@ -19,21 +19,17 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
-import os
 import re
-import resource
 import shlex
-import signal
-import subprocess
 import sys
 import time
 from math import nan
 from pathlib import Path
 
-from benchmarks.common import machine, print_table, write_json
+from benchmarks.common import IMAGES, compile_apart, distinct_ways, machine, print_table, training_of, write_json
+from benchmarks.hlo import computations_of
 
 CHIP, SLICE = "v5e:1x1", "v5e:2x4"
-IMAGES = {"mnist": 60_000, "cifar": 50_000}
 MEMBERS = 8
 # What libtpu would ask of a TPU's host: it is to compile alone, and beside other processes.
 ENVIRONMENT = {
@@ -95,48 +91,26 @@ def cycles(text: str) -> tuple[int, int]:
     return (step, rest) if step else (rest, 0)
 
 
-def computations_of(text: str) -> tuple[dict[str, list[str]], str]:
-    """The instructions of each computation, and the name of the first one to run."""
-    computations, name, entry = {}, "", ""
-    for line in text.splitlines():
-        if line.startswith(("%", "ENTRY ")) and line.endswith("{"):
-            name = line.removeprefix("ENTRY ").split()[0].lstrip("%")
-            computations[name] = []
-            entry = name if line.startswith("ENTRY") else entry
-        elif line.startswith(" ") and name:
-            computations[name].append(line)
-    return computations, entry
-
-
 def lower(spec: dict):
     """The program that `spec` describes, ready to compile."""
     import jax
     import jax.numpy as jnp
     import numpy as np
-    import optax
     from jax.experimental import topologies
     from jax.sharding import Mesh, SingleDeviceSharding
 
-    from jaxae import models, noise, ops, training
+    from jaxae import ops, training
     from jaxae.training import parallel
 
     chips = topologies.get_topology_desc(platform="tpu", topology_name=spec["topology"]).devices
     devices = parallel.Devices(Mesh(np.array(chips), (parallel.AXIS,))) if len(chips) > 1 else None
-    model = models.build(spec["network"], spec["way"], spec["precision"])
-    task = training.Task(model, optax.adam(1.0), spec["batch_size"], devices=devices)
     same = SingleDeviceSharding(chips[0]) if devices is None else devices.same
     split = same if devices is None else devices.split(0)
-
-    def like(tree, sharding):
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
-
-    hyper = like(jax.eval_shape(lambda: training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))), same)
-    state = like(jax.eval_shape(lambda hyper: training.init(task, hyper, model.image_shape), hyper), same)
+    task, hyper, state, images = training_of(spec, same, devices)
     if spec["program"] == "epoch":
-        images = jax.ShapeDtypeStruct((IMAGES[spec["network"]], *model.image_shape), jnp.uint8, sharding=same)
         epoch = ops.jit(training.train_epoch, static_argnums=0, donate_argnums=2)
         return epoch.lower(task, hyper, state, images)
-    batch = jax.ShapeDtypeStruct((spec["batch_size"], *model.image_shape), jnp.float32, sharding=split)
+    batch = jax.ShapeDtypeStruct((spec["batch_size"], *images.shape[1:]), jnp.float32, sharding=split)
     step = functools.partial(training.train_step, task)
     if spec["program"] == "population":
         step = jax.vmap(step)
@@ -176,37 +150,17 @@ def compile_one(spec: dict) -> dict:
     }
 
 
-def compile_apart(spec: dict, seconds: int) -> dict:
-    """`spec` with its figures, from a process of its own that may take `seconds` of processor time."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.tpu_compile", "--one", json.dumps(spec)],
-        capture_output=True,
-        text=True,
-        env=os.environ | ENVIRONMENT,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5)),
-    )
-    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        missing = dict.fromkeys(COLUMNS.keys() - spec.keys())
-        return spec | missing | {"result": f"did not finish in {seconds} s of processor time"}
-    if done.returncode:
-        raise SystemExit(f"{spec}: {done.stderr[-2000:]}")
-    return spec | json.loads(done.stdout.splitlines()[-1])
-
-
 def plan(args: argparse.Namespace) -> list[dict]:
     """What to compile."""
-    from jaxae import models, ops
+    from jaxae import ops
 
     specs, auto = [], ops.resolve("auto", "tpu")
     least, *larger = sorted(args.batch_sizes)
     for network in args.networks:
         specs.append((network, auto, "float32", least, "epoch", CHIP))
         for batch_size in (least, *larger[:1]):
-            programs = {}  # ways that only their micro-batches set apart may be the same program
-            for way, functions in ops.WAYS.items():
-                part = ops.micro.size(batch_size, models.MODELS[network].micro_batches.get(way))
-                programs.setdefault((functions.conv, part), way)
-            specs += [(network, way, "float32", batch_size, "step", CHIP) for way in programs.values()]
+            ways = distinct_ways(network, batch_size)
+            specs += [(network, way, "float32", batch_size, "step", CHIP) for way in ways]
             if batch_size == least:
                 specs += [(network, way, "float32", least, "population", CHIP) for way in ("xla", "rows")]
                 specs += [(network, auto, "float32", args.slice_batch_size, part, SLICE) for part in ("step", "epoch")]
@@ -232,11 +186,11 @@ def main() -> None:
         return
     rows, libtpu = [], {"libtpu": importlib.metadata.version("libtpu")}
     for spec in plan(args):
-        rows.append(compile_apart(spec, args.limit))
+        rows.append(compile_apart("benchmarks.tpu_compile", spec, args.limit, ENVIRONMENT, COLUMNS))
         print(json.dumps(rows[-1]), flush=True)
         result = {
             "target": "TPU v5e, compiled for and not run on",
-            "command": shlex.join(["python", "benchmarks/tpu_compile.py", *sys.argv[1:]]),
+            "command": shlex.join(["python", "-m", "benchmarks.tpu_compile", *sys.argv[1:]]),
             "date": datetime.date.today().isoformat(),
             "rows": rows,
             "machine": machine() | libtpu,
