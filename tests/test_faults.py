@@ -86,7 +86,9 @@ def test_a_signal_saves_and_says_how_to_go_on(small, alone, tmp_path, number, st
     said = process.communicate(timeout=30)[0]
     assert process.returncode == status, said
     epochs = [json.loads(line)["epoch"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    assert kills.saved(run_dir) == epochs[-1] < EPOCHS
+    # the line of an epoch is written before its checkpoint: a signal between the two leaves one that resuming drops
+    assert epochs[-1] - kills.saved(run_dir) in (0, 1)
+    assert kills.saved(run_dir) < EPOCHS
     assert not kills.saving(run_dir)
     goes_on = last_line(said, "stopped; go on with: ").removeprefix("stopped; go on with: ")
     words = shlex.split(goes_on)
