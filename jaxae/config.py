@@ -117,8 +117,12 @@ class DistributedConfig:
     """Have JAX look for the other processes even where no variable of the environment speaks of them."""
     timeout: int = 300
     """Seconds to wait for the others at the start."""
+    off: bool = False
+    """Train alone, whatever the environment says of other processes."""
 
     def __post_init__(self):
+        if self.off and (self.coordinator or self.detect):
+            raise UserError("--distributed.off trains alone: leave out the other --distributed options")
         _check_least("--distributed.num-processes", self.num_processes, 1)
         _check_least("--distributed.process-id", self.process_id, 0)
         _check_least("--distributed.timeout", self.timeout, 1)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,28 @@ def unfinished(folder: Path, name: str) -> list[Path]:
     """What killed processes were `replacing` the file `name` in `folder` with."""
     found = folder.iterdir() if folder.is_dir() else ()
     return [path for path in found if re.fullmatch(rf"\.\d+-{re.escape(name)}", path.name)]
+
+
+def clear_unfinished(places: Iterable[Path]) -> None:
+    """Remove what processes that are no more were `replacing` the files `places` with."""
+    wanted: dict[Path, set[str]] = {}
+    for place in places:
+        wanted.setdefault(place.parent, set()).add(place.name)
+    for folder, names in wanted.items():
+        for path in folder.iterdir() if folder.is_dir() else ():
+            found = re.fullmatch(r"\.(\d+)-(.+)", path.name, flags=re.DOTALL)
+            if found and found[2] in names and path.is_file() and not _is_running(int(found[1])):
+                path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:

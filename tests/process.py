@@ -1,6 +1,7 @@
 """Run a command of jaxae as a user does: in a process of its own."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,13 @@ def command(*arguments: object, cwd: Path | None = None, timeout: float = 300, *
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
 
 
 def refused(result: Result) -> str:

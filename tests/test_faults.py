@@ -19,7 +19,7 @@ from jaxae.config import Config, DataConfig, Launch, TrainConfig
 from jaxae.errors import UserError
 from jaxae.experiments import mnist_denoise, runner
 from jaxae.run import directory
-from tests import kills
+from tests.kills import jobs
 from tests.process import command, refused
 
 pytestmark = pytest.mark.slow
@@ -32,10 +32,10 @@ class Runs:
 
     def __init__(self, work):
         self.images = work / "images"
-        kills.make_images(self.images)
+        jobs.make_images(self.images)
 
     def start(self, run_dir, *options, epochs=EPOCHS):
-        return kills.start(self.images, run_dir, epochs, *options)
+        return jobs.start(self.images, run_dir, epochs, *options)
 
     def finish(self, run_dir, *options, epochs=EPOCHS):
         """What a run says, errors and all, and its status."""
@@ -63,7 +63,7 @@ def digest_of(run_dir):
 
 
 def wait_for_epoch(process, run_dir, epoch):
-    while kills.saved(run_dir) < epoch and process.poll() is None:
+    while jobs.saved(run_dir) < epoch and process.poll() is None:
         time.sleep(0.005)
     assert process.poll() is None, process.communicate()[0]
 
@@ -87,9 +87,9 @@ def test_a_signal_saves_and_says_how_to_go_on(small, alone, tmp_path, number, st
     assert process.returncode == status, said
     epochs = [json.loads(line)["epoch"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     # the line of an epoch is written before its checkpoint: a signal between the two leaves one that resuming drops
-    assert epochs[-1] - kills.saved(run_dir) in (0, 1)
-    assert kills.saved(run_dir) < EPOCHS
-    assert not kills.saving(run_dir)
+    assert epochs[-1] - jobs.saved(run_dir) in (0, 1)
+    assert jobs.saved(run_dir) < EPOCHS
+    assert not jobs.saving(run_dir)
     goes_on = last_line(said, "stopped; go on with: ").removeprefix("stopped; go on with: ")
     words = shlex.split(goes_on)
     assert words[:2] == ["python", "-m"]
@@ -153,7 +153,7 @@ def test_a_full_disk_is_one_line_and_no_harm(small, alone, tmp_path):
         for left in (0, 1_600_000):
             free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
             (disk / "filler").write_bytes(bytes(free - left))
-            before = kills.saved(run_dir)
+            before = jobs.saved(run_dir)
             said, status = small.finish(run_dir, "--resume")
             assert status == 2, said
             assert "no space left on device" in last_line(said, "error: ")
@@ -178,7 +178,7 @@ def test_a_file_that_may_not_grow_is_one_line_and_no_harm(small, alone, tmp_path
     said = process.communicate(timeout=120)[0]
     assert process.returncode == 2, said
     assert "cannot write" in last_line(said, "error: ")
-    assert kills.saved(run_dir) == 2
+    assert jobs.saved(run_dir) == 2
     said, status = small.finish(run_dir, "--resume")
     assert status == 0, said
     assert digest_of(run_dir) == digest_of(alone)
@@ -205,7 +205,7 @@ def test_an_infinite_loss_keeps_the_epoch_before(small, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="the training loss is inf in epoch 2: the run stopped"):
         runner.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
     assert [line["epoch"] for line in directory.read_history(run_dir)] == [1]
-    assert kills.saved(run_dir) == 1
+    assert jobs.saved(run_dir) == 1
 
 
 def test_a_sweep_leaves_out_what_diverges(small, tmp_path):

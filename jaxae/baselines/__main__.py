@@ -24,6 +24,7 @@ from jaxae.baselines import methods
 from jaxae.baselines.methods import METHODS, Images, Parameters
 from jaxae.command import machine
 from jaxae.config import DataOverride, NoiseOverride
+from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.run import figures, scores, trained
 from jaxae.run.trained import TrainedRun
@@ -153,6 +154,8 @@ def main() -> None:
     from rich.console import Console
 
     arguments = command.parse(Arguments)
+    if not arguments.run_dirs:
+        raise UserError("name the directory of a run, or of several")
     command.enable_compilation_cache()
     results = []
     for run_dir in arguments.run_dirs:

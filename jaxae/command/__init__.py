@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jaxae.command import stopping
+from jaxae.command import accelerator, stopping
 from jaxae.errors import UserError
 
 EXIT_USER_ERROR = 2
@@ -56,10 +56,12 @@ def run_main(main: Callable[[], None]) -> NoReturn:
         )
     except MemoryError:
         fail(f"out of memory; {LESS}")
-    except RuntimeError as error:  # JAX says that a device's memory is full by this and these words
-        if not str(error).startswith("RESOURCE_EXHAUSTED"):
+    except Exception as error:
+        if isinstance(error, RuntimeError) and str(error).startswith("RESOURCE_EXHAUSTED"):  # how JAX says it
+            fail(f"the device is out of memory; {LESS}")
+        if (line := accelerator.explain(error)) is None:
             raise
-        fail(f"the device is out of memory; {LESS}")
+        fail(line)
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT
         print(stopping.farewell(), file=sys.stderr, flush=True)
@@ -79,9 +81,14 @@ def fail(message: object) -> NoReturn:
 
 
 def enable_compilation_cache() -> None:
-    """Keep compiled programs between runs, in ``$JAX_COMPILATION_CACHE_DIR`` or the user's cache directory."""
+    """Keep compiled programs between runs, in ``$JAX_COMPILATION_CACHE_DIR`` or the user's cache directory.
+
+    Raises UserError where JAX is set up so that no program can be compiled.
+    """
     import jax
 
+    if line := accelerator.refuse_impossible():
+        raise UserError(line)
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "jaxae" / "xla"))

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -39,6 +40,13 @@ def processor() -> str:
         if asked.stdout.strip():
             return asked.stdout.strip()
     return platform.processor() or platform.machine()
+
+
+def settings() -> dict[str, str]:
+    """What the environment says to JAX and to its compiler, which may change the numbers that come out."""
+    cache = "JAX_COMPILATION_CACHE_DIR"  # changes none
+    names = (name for name in sorted(os.environ) if name.startswith(("JAX_", "XLA_")) and name != cache)
+    return {name: os.environ[name] for name in names}
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str | None]:

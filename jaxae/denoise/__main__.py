@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxae import command, noise
+from jaxae import command, files, noise
 from jaxae.command import machine
 from jaxae.config import NoiseOverride
 from jaxae.data.pictures import listing
@@ -70,6 +70,7 @@ def check_out(out: Path, places: dict[Path, Path], extra: list[Path], overwrite:
         raise UserError(f"--out {out}: {error.strerror.lower()}; name another folder") from error
     if not os.access(out, os.W_OK | os.X_OK):
         raise UserError(f"--out {out} is not writable: name another folder")
+    files.clear_unfinished(wanted)
 
 
 def pick_noise(arguments: Arguments, run: TrainedRun) -> Noise | None:

@@ -5,6 +5,7 @@ Everything that can be refused is refused here, before anything is compiled.
 
 import dataclasses
 import functools
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +65,9 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=chosen.name))
     train_images = load_train_images(config.data, launch, wanted.image_shape)
     test = TestSet(chosen.name, _load(chosen.name, "test", launch.data.dir, wanted.image_shape), corruption)
-    config = settle_training(settle_model(config, train_images.shape[1:]))
+    given, config = config.train.batch_size, settle_training(settle_model(config, train_images.shape[1:]))
+    if given is None:
+        config = fit_batch(config, devices)
     parallel.check_batch_size(config.train.batch_size, devices)
     task = make_task(config, corruption, len(train_images), devices)
     hyper = hyperparameters(config.seed, config.train.learning_rate, corruption)
@@ -124,6 +127,16 @@ def settle_training(config: Config) -> Config:
         learning_rate=given.learning_rate or own.learning_rate,
     )
     return dataclasses.replace(config, train=train)
+
+
+def fit_batch(config: Config, devices: parallel.Devices | None) -> Config:
+    """`config` with the most images in a step, up to its own number, that `devices` can share; a warning says so."""
+    own, count = config.train.batch_size, 1 if devices is None else devices.count
+    most = max(count, own - own % count)
+    if most == own:
+        return config
+    warnings.warn(f"{most} images in a step: {count} devices cannot share {own} evenly", stacklevel=2)
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=most))
 
 
 def make_task(config: Config, corruption: Noise, images: int, devices: parallel.Devices | None = None) -> Task:

@@ -12,13 +12,13 @@ import jax
 import tyro
 
 from jaxae import command, data, files, noise, report
-from jaxae.command import machine, stopping
+from jaxae.command import accelerator, machine, stopping
 from jaxae.command.progress import Progress
 from jaxae.config import Config, Launch, command_words, flags
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
 from jaxae.experiments.plan import Experiment, Plan, make_plan
-from jaxae.run import directory, figures, summary, tensorboard
+from jaxae.run import directory, figures, health, summary, tensorboard
 from jaxae.run.checkpoints import Checkpoints
 from jaxae.run.scores import Scores, score
 from jaxae.training import TrainState, distributed, epochs_done, fit, init, parallel, source, steps_per_epoch
@@ -73,6 +73,7 @@ def resume_command(experiment: Experiment, launch: Launch) -> str:
 def carry_out(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     """Train as `plan` says in its directory, which is claimed, and return the summary."""
     run_dir = plan.launch.run_dir
+    accelerator.warn_if_unused()
     with (
         Checkpoints(run_dir) as checkpoints,
         Progress(plan.config.train.epochs) as progress,
@@ -134,7 +135,7 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[Tra
         log = None
         if plan.launch.log.tensorboard and writes:
             log = stack.enter_context(tensorboard.Log(run_dir, history))
-        scores = None
+        scores, alike = None, False
         for epoch in fit(task, hyper, state, images, plan.config.train.epochs):
             state, params = epoch.state, parallel.one_copy(epoch.state.params)
             scores = score(task.model, params, plan.test.images, plan.test.noise)
@@ -148,6 +149,9 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[Tra
                 log.write(record, tensorboard.picture(task.model, params, plan.test))
             checkpoints.save(epoch.number, state, distributed.from_first(record["psnr"]))  # all keep the same ones
             progress.epoch(record)
+            if health.are_alike(scores) and not alike:
+                progress.say(health.warning(scores))
+            alike = health.are_alike(scores)
     checkpoints.wait()
     params = parallel.one_copy(state.params)
     return parallel.one_copy(state), scores or score(task.model, params, plan.test.images, plan.test.noise)
@@ -192,5 +196,7 @@ def describe(plan: Plan, params: Any, scores: Scores, experiment: str, words: li
         "model": plan.config.model,
         "data": of_test["data"] | trained_on,
         "versions": machine.versions(),
+        "environment": machine.settings(),
+        "health": health.describe(plan.task.model, params, plan.test, scores),
         "command": shlex.join(words),
     }

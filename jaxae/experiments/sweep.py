@@ -20,7 +20,7 @@ import msgspec
 import tyro
 
 from jaxae import command, files, report
-from jaxae.command import machine, stopping
+from jaxae.command import accelerator, machine, stopping
 from jaxae.command.progress import Progress
 from jaxae.config import Config, DataConfig, DataPlace, Launch, LogConfig, NoiseConfig, TrainConfig, differences
 from jaxae.errors import UserError
@@ -164,6 +164,7 @@ def sweep(config: SweepConfig, launch: SweepLaunch) -> list[report.Run]:
     ]
     again = ["python", "-m", "jaxae.experiments.sweep", "--run-dir", str(folder), "--resume"]
     stopping.advise(f"go on with: {shlex.join(again)}")
+    accelerator.warn_if_unused()
     with directory.locked(folder), Progress(plans[0].config.train.epochs) as progress:
         files.write_json(folder / RECORD, dataclasses.asdict(config))
         for plan in plans:

@@ -25,7 +25,7 @@ def page(run: Run) -> bytes:
         f"{run.name} – jaxae",
         element("h1", run.name),
         element("p", f"{title}: {_about(run)}", class_="about"),
-        _notice(run.summary),
+        _notices(run.summary),
         _tiles(run.summary),
         _slider(levels) if run.test.noise.kinds else _plain_examples(levels[0]),
         _extremes(run),
@@ -43,11 +43,18 @@ def _about(run: Run) -> str:
     )
 
 
-def _notice(summary: dict[str, Any]) -> Element | None:
-    reason = summary["data"].get("reason")
-    if not reason:
-        return None
-    return element("p", f"Embedded images took the place of the experiment's own data set: {reason}", class_="notice")
+def _notices(summary: dict[str, Any]) -> list[Element]:
+    found, health = [], summary.get("health", {})
+    if reason := summary["data"].get("reason"):
+        found.append(f"Embedded images took the place of the experiment's own data set: {reason}")
+    if health.get("outputs_alike"):
+        found.append(
+            f"The outputs for different test images hardly differ ({health['outputs_spread']:.1%} of the images' own "
+            "spread): the network answers nearly the same to all"
+        )
+    if asleep := health.get("filters_asleep"):
+        found.append(f"{asleep} of {health['filters']} filters are asleep: no test image gets an answer from them")
+    return [element("p", text, class_="notice") for text in found]
 
 
 def _tiles(summary: dict[str, Any]) -> Element:

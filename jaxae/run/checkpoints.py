@@ -18,6 +18,7 @@ from typing import Any, Literal, NoReturn
 
 import jax
 from jaxtyping import PyTree
+from orbax.checkpoint.experimental import v1
 from orbax.checkpoint.experimental.v1 import training
 
 from jaxae.errors import UserError
@@ -35,14 +36,18 @@ class Checkpoints:
         _report_once()
         self.directory = (run_dir / "checkpoints").resolve()
         self._psnr: dict[int, float] = {}
-        self._checkpointer = training.Checkpointer(
-            self.directory,
-            save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=training.preservation_policies.AnyPreservationPolicy(
-                [training.preservation_policies.LatestN(2), _Best(self)]
-            ),
-            cleanup_tmp_directories=not read_only,  # what a killed run was writing
-        )
+        try:
+            self._checkpointer = training.Checkpointer(
+                self.directory,
+                save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
+                preservation_policy=training.preservation_policies.AnyPreservationPolicy(
+                    [training.preservation_policies.LatestN(2), _Best(self)]
+                ),
+                cleanup_tmp_directories=not read_only,  # what a killed run was writing
+            )
+        except Exception as error:  # Orbax reads what it keeps of each checkpoint, and raises what it likes
+            self._name_unreadable(error)
+            raise
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -51,6 +56,17 @@ class Checkpoints:
         """Wait for the save under way, if any; an error that is on its way out counts more than one of the save."""
         with contextlib.suppress(Exception) if kind else _explained(f"a checkpoint in {self.directory}"):
             self._checkpointer.close()
+
+    def _name_unreadable(self, error: Exception) -> None:
+        """Raise UserError for the first checkpoint that Orbax cannot even list, if there is one."""
+        for place in sorted(path for path in self.directory.glob("*") if path.name.isdecimal()):
+            try:
+                v1.checkpointables_metadata(place)
+            except Exception:
+                raise UserError(
+                    f"checkpoint {place.name} in {self.directory} is damaged: its record cannot be read; rename it to "
+                    f"{place.name}.damaged, and the one before it is used"
+                ) from error
 
     @property
     def epochs(self) -> list[int]:

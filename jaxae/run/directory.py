@@ -16,7 +16,7 @@ import jax
 import msgspec
 
 from jaxae import files
-from jaxae.config import Config, Launch, differences
+from jaxae.config import Config, Launch, differences, flags
 from jaxae.errors import UserError
 
 CONFIG, LAUNCH, HISTORY, SUMMARY = "config.json", "launch.json", "metrics.jsonl", "summary.json"
@@ -41,7 +41,12 @@ def load_config(run_dir: Path) -> Config:
         raise UserError(f"no run in {run_dir}: there is no such directory")
     if not is_run(run_dir):
         raise UserError(f"no run in {run_dir}: it holds no {CONFIG}")
-    return _load(run_dir / CONFIG, Config)
+    config = _load(run_dir / CONFIG, Config)
+    settled = flags(config.train)  # a run has settled all of these
+    left_open = [name for name in ("--epochs", "--batch-size", "--learning-rate") if settled[name] is None]
+    if left_open:
+        raise UserError(f"{run_dir / CONFIG} is not the configuration of a run: it leaves {left_open[0][2:]} open")
+    return config
 
 
 def load_launch(run_dir: Path) -> Launch:

@@ -19,15 +19,20 @@ Images = Float[Array, "n h w c"]
 
 
 class Scores(NamedTuple):
-    """Metrics per image, one each."""
+    """Metrics per image, one each, and how far the restored images differ from one another.
+
+    spread: their standard deviation over images, as a share of that of the clean ones: 0 where every input gets the
+        same answer; 1 where the clean images are all the same.
+    """
 
     mse: Float32[np.ndarray, " n"]
     psnr: Float32[np.ndarray, " n"]
     ssim: Float32[np.ndarray, " n"]
+    spread: float = 1.0
 
     def means(self) -> dict[str, float]:
         """The mean over images of each metric; an image that is exact, of infinite PSNR, counts as 100 dB."""
-        means = {name: float(np.mean(values, dtype=np.float64)) for name, values in self._asdict().items()}
+        means = {name: float(np.mean(getattr(self, name), dtype=np.float64)) for name in ("mse", "psnr", "ssim")}
         return means | {"psnr": metrics.mean_psnr(self.psnr)}
 
 
@@ -56,20 +61,32 @@ def compare(restored: Images, clean: Images) -> tuple[Array, Array, Array]:
     return metrics.mse(restored, clean), metrics.psnr(restored, clean), metrics.ssim(restored, clean)
 
 
+def _variance(images: Images, count: Array) -> Array:
+    """The variance over the first `count` images, its mean over pixels."""
+    weights = (jnp.arange(len(images), dtype=jnp.float32) < count).astype(jnp.float32)[:, None, None, None] / count
+    mean = jnp.sum(images * weights, 0, keepdims=True)
+    return jnp.mean(jnp.sum(jnp.square(images - mean) * weights, 0))
+
+
 def _score_batch(
-    model: Autoencoder | None, params: PyTree, noise: Noise, images: Array, indices: Array
-) -> tuple[Array, Array, Array]:
+    model: Autoencoder | None, params: PyTree, noise: Noise, images: Array, indices: Array, count: Array
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
     clean, noisy = corrupt(noise, images, indices)
-    return compare(restore(model, params, noisy), clean)
+    restored = restore(model, params, noisy)
+    return compare(restored, clean), (_variance(restored, count), _variance(clean, count))
 
 
 def score(model: Autoencoder | None, params: PyTree, images: UInt8[np.ndarray, "n h w c"], noise: Noise) -> Scores:
     """Corrupt `images`, `restore` them and compare them with the originals."""
-    program, batches = ops.jit(_score_batch, way(model), static_argnums=0), []
+    program, batches, variances = ops.jit(_score_batch, way(model), static_argnums=0), [], []
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
         padding = [(0, BATCH_SIZE - len(batch))] + [(0, 0)] * 3  # one program for all batches
         indices = np.arange(start, start + BATCH_SIZE, dtype=np.uint32)
-        scores = program(model, params, noise, np.pad(batch, padding), indices)
+        count = np.float32(len(batch))
+        scores, variance = program(model, params, noise, np.pad(batch, padding), indices, count)
         batches.append([values[: len(batch)] for values in scores])
-    return Scores(*(np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)))
+        variances.append(variance)
+    restored, clean = np.sum(jax.device_get(variances), axis=0, dtype=np.float64)
+    spread = float(np.sqrt(restored / clean)) if clean > 1e-6 else 1.0  # the images differ by less than a grey level
+    return Scores(*(np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)), spread)

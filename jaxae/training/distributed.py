@@ -49,7 +49,7 @@ def joined(settings: DistributedConfig) -> Iterator[None]:
 
     Where they do not come within ``settings.timeout`` seconds, the process ends with one line.
     """
-    found = environment()
+    found = None if settings.off else environment()
     if not (settings.coordinator or settings.detect or found):
         yield
         return
@@ -83,11 +83,12 @@ def _initialize(settings: DistributedConfig, found: str | None) -> None:
     given = settings.coordinator is not None
     at = settings.coordinator if given else f"the coordinator that {found or 'JAX'} names"
     missing = f"not all processes came to {at} within {settings.timeout} s: start each of them, with the same address"
+    alone = "" if given else ", or --distributed.off if each is to train alone"
     if given:
         os.environ.setdefault("no_grpc_proxy", settings.coordinator.rpartition(":")[0])  # a proxy is for the web
         jax.config.update("jax_check_proxy_envs", False)  # which JAX would warn of
     # Where JAX gives up it aborts the process, with pages of its own: we give up just before.
-    watch = threading.Timer(settings.timeout, _give_up, (missing,))
+    watch = threading.Timer(settings.timeout, _give_up, (missing + alone,))
     watch.daemon = True
     watch.start()
     try:
@@ -102,7 +103,7 @@ def _initialize(settings: DistributedConfig, found: str | None) -> None:
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(
             f"JAX cannot join the other processes ({error}); give --distributed.coordinator HOST:PORT, "
-            "--distributed.num-processes and --distributed.process-id"
+            f"--distributed.num-processes and --distributed.process-id{alone}"
         ) from error
     finally:
         watch.cancel()

@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tiny_data_set import write_tiny
+
 
 @pytest.fixture
 def offline(monkeypatch):
@@ -29,32 +31,8 @@ def taken_for_official(monkeypatch):
 
 @pytest.fixture(scope="session")
 def tiny_data_set():
-    """Writes a prepared TFDS data set of the caller's own: `tiny_data_set(data_dir, features, {split: examples})`."""
-    import tensorflow_datasets as tfds
-
-    def write(data_dir: Path, features: dict, splits: dict[str, list[dict]], name="tiny", file_format="array_record"):
-        with tfds.core.registered.skip_registration():
-
-            class Tiny(tfds.core.GeneratorBasedBuilder):
-                VERSION = tfds.core.Version("1.0.0")
-
-                def _info(self):
-                    return tfds.core.DatasetInfo(
-                        builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
-                    )
-
-                def _split_generators(self, dl_manager):
-                    return {split: self._generate_examples(examples) for split, examples in splits.items()}
-
-                def _generate_examples(self, examples):
-                    yield from enumerate(examples)
-
-        Tiny.name = name
-        builder = Tiny(data_dir=str(data_dir), file_format=file_format)
-        builder.download_and_prepare()
-        return Path(builder.data_dir)
-
-    return write
+    """Writes a prepared TFDS data set of the caller's own: see `write_tiny`."""
+    return write_tiny
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,18 @@ def test_no_intact_checkpoint_is_an_error_that_names_each(two, tmp_path):
     assert (run_dir / "checkpoints" / "2").is_dir()
 
 
+def test_a_record_that_cannot_be_read_is_an_error_that_says_how_to_go_on(two, tmp_path):
+    run_dir = shutil.copytree(two[0], tmp_path / "run")
+    latest = max((run_dir / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    record = latest / "_CHECKPOINT_METADATA"
+    record.write_text(record.read_text().replace("item_handlers", "htem_handlers"))
+    with pytest.raises(UserError, match=f"checkpoint {latest.name} in .* rename it to {latest.name}.damaged"):
+        Checkpoints(run_dir)
+    latest.rename(latest.with_name(f"{latest.name}.damaged"))
+    with Checkpoints(run_dir) as checkpoints:
+        assert checkpoints.epochs == [int(latest.name) - 1]
+
+
 def test_a_state_of_another_network_is_refused(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, make_state(0), psnr=20.0)

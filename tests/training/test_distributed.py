@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 
@@ -13,15 +12,9 @@ import pytest
 
 from jaxae.run.trained import restore
 from jaxae.training import distributed
-from tests.process import command, environment, refused
+from tests.process import command, environment, free_port, refused
 
 MNIST = "jaxae.experiments.mnist_denoise"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
 
 
 def start(number, count, port, *options, **variables):
