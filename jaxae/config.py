@@ -77,6 +77,8 @@ class Config:
     """The network, a name in `jaxae.models`; auto takes the one made for the images' shape."""
     seed: int = 0
     """Of initial weights, shuffling and noise."""
+    init_from: Path | None = None
+    """Start from the parameters of the run in this directory, its latest, in place of fresh ones."""
 
     def __post_init__(self):
         _check_least("--seed", self.seed, 0)

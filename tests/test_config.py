@@ -37,7 +37,7 @@ def test_every_field_is_an_option():
     assert set(flags(CONFIG)) == {
         *("--data.name", "--data.limit", "--noise.kind", "--noise.factor", "--noise.clip"),
         *("--train.epochs", "--train.batch-size", "--train.learning-rate", "--train.target"),
-        *("--train.ops", "--train.precision", "--recipe", "--model", "--seed"),
+        *("--train.ops", "--train.precision", "--recipe", "--model", "--seed", "--init-from"),
     }
 
 

@@ -5,21 +5,24 @@ Everything that can be refused is refused here, before anything is compiled.
 
 import dataclasses
 import functools
+import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import PyTree, UInt8
 
 from jaxae import data, models, noise, ops
 from jaxae.config import Config, DataConfig, Launch, TrainConfig
+from jaxae.data.folder import PREFIX as FOLDER
 from jaxae.data.records import Records
 from jaxae.data.stream import Stream, fits_device, fits_host
 from jaxae.errors import UserError
 from jaxae.noise import Noise
-from jaxae.run import directory, tensorboard
+from jaxae.run import directory, tensorboard, trained, trained_on
 from jaxae.run.trained import TestSet
+from jaxae.run.trained_on import TrainedOn
 from jaxae.training import Hyperparameters, Task, hyperparameters, make_optimizer, parallel, steps_per_epoch
 
 
@@ -44,6 +47,8 @@ class Plan(NamedTuple):
     train_images: UInt8[np.ndarray, "n h w c"] | Stream  # for the device, or to stay on the host
     test: TestSet
     data_reason: str | None  # why the data set is not the experiment's own
+    trained_on: TrainedOn
+    start: PyTree | None  # the parameters to start from, where they are another run's
 
 
 def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: parallel.Devices | None = None) -> Plan:
@@ -59,7 +64,7 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
         launch = dataclasses.replace(launch, data=dataclasses.replace(launch.data, dir=launch.data.dir.absolute()))
     directory.check(launch)
     ops.pick(config.train.ops)
-    config, corruption = settle_noise(config, experiment.gaussian_factor)
+    config, corruption = settle_noise(with_absolute_paths(config), experiment.gaussian_factor)
     wanted = models.find(experiment.model if config.model == "auto" else config.model)
     chosen = data.resolve(config.data.name, launch.data.dir, fallback=experiment.fallback, wanted=experiment.data)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=chosen.name))
@@ -71,7 +76,30 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     parallel.check_batch_size(config.train.batch_size, devices)
     task = make_task(config, corruption, len(train_images), devices)
     hyper = hyperparameters(config.seed, config.train.learning_rate, corruption)
-    return Plan(config, launch, task, hyper, train_images, test, chosen.reason)
+    seen = trained_on.take_down(train_images, test.images)
+    return Plan(config, launch, task, hyper, train_images, test, chosen.reason, seen, load_start(config))
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """`config` with its folders named so that it can be used from elsewhere."""
+    name, start = config.data.name, config.init_from
+    if name.startswith(FOLDER):
+        name = FOLDER + os.path.abspath(os.path.expanduser(name.removeprefix(FOLDER)))
+    start = None if start is None else Path(os.path.abspath(start.expanduser()))
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, name=name), init_from=start)
+
+
+def load_start(config: Config) -> PyTree | None:
+    """The parameters that a settled `config` wants to start from; UserError where they are of another network."""
+    if config.init_from is None:
+        return None
+    run = trained.restore(config.init_from)
+    if run.config.model != config.model:
+        raise UserError(
+            f"--init-from {config.init_from}: it holds the {run.config.model} network, and this run trains the "
+            f"{config.model} network: name a run of that one, or another --model"
+        )
+    return run.params
 
 
 def load_train_images(

@@ -21,7 +21,7 @@ from jaxae.experiments.plan import Experiment, Plan, make_plan
 from jaxae.run import directory, figures, health, summary, tensorboard
 from jaxae.run.checkpoints import Checkpoints
 from jaxae.run.scores import Scores, score
-from jaxae.training import TrainState, distributed, epochs_done, fit, init, parallel, source, steps_per_epoch
+from jaxae.training import TrainState, distributed, epochs_done, fit, init, parallel, source, start, steps_per_epoch
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def run(experiment: Experiment, config: Config, launch: Launch) -> dict[str, Any
 
         def claim() -> None:
             claimed.enter_context(directory.locked(launch.run_dir))
-            directory.claim(config, launch)
+            directory.claim(config, launch, plan.trained_on)
 
         distributed.first_then_all(claim)
         return carry_out(experiment, plan)
@@ -85,6 +85,8 @@ def carry_out(experiment: Experiment, plan: Plan) -> dict[str, Any]:
             progress.say(f"      ({how_split})")
         if plan.data_reason:
             progress.say(f"      (embedded images, in place of {experiment.data}: {plan.data_reason})")
+        if plan.start is not None:
+            progress.say(f"starting from the parameters of {plan.config.init_from}")
         progress.say(f"run: {run_dir} on {whereabouts(plan)}, noise: {noise.describe(plan.test.noise)}")
         state, scores = train(plan, checkpoints, progress)
     if not distributed.is_first():
@@ -122,7 +124,8 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[Tra
     """
     task, run_dir, writes = plan.task, plan.launch.run_dir, distributed.is_first()
     images = source(plan.train_images, task.devices)
-    hyper, state = parallel.put((plan.hyper, init(task, plan.hyper, images.shape[1:])), task.devices)
+    fresh = init(task, plan.hyper, images.shape[1:]) if plan.start is None else start(task, plan.start)
+    hyper, state = parallel.put((plan.hyper, fresh), task.devices)
     state = checkpoints.restore_latest(state)
     done = epochs_done(task, state, len(images))
     history = [record for record in directory.read_history(run_dir) if record["epoch"] <= done]
@@ -198,5 +201,6 @@ def describe(plan: Plan, params: Any, scores: Scores, experiment: str, words: li
         "versions": machine.versions(),
         "environment": machine.settings(),
         "health": health.describe(plan.task.model, params, plan.test, scores),
+        "started_from": str(plan.config.init_from) if plan.start is not None else None,
         "command": shlex.join(words),
     }

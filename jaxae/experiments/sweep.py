@@ -169,7 +169,7 @@ def sweep(config: SweepConfig, launch: SweepLaunch) -> list[report.Run]:
         files.write_json(folder / RECORD, dataclasses.asdict(config))
         for plan in plans:
             with directory.locked(plan.launch.run_dir):
-                directory.claim(plan.config, plan.launch)
+                directory.claim(plan.config, plan.launch, plan.trained_on)
         progress.say(f"{len(plans)} networks at once on {machine.device()['kind']}, metrics are means over them")
         members = train_members(plans, folder, progress)
     for member in members:

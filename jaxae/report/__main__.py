@@ -3,13 +3,14 @@
 python -m jaxae.report RUN_DIR [RUN_DIR ...] [--out FILE]
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from jaxae import command, files, report
+from jaxae.config import DataOverride
 from jaxae.errors import UserError
 
 
@@ -22,6 +23,7 @@ class Arguments:
     out: Path | None = None
     """Where the page of one run, or the comparison of several, goes; by default RUN_DIR/report.html, or
     comparison.html."""
+    data: DataOverride = field(default_factory=DataOverride)
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
     if out is not None and not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no directory {out.parent}")
     command.enable_compilation_cache()
-    runs = [report.load(run_dir) for run_dir in arguments.run_dirs]
+    runs = [report.load(run_dir, arguments.data) for run_dir in arguments.run_dirs]
     pages = {run_dir / report.REPORT: run for run_dir, run in zip(arguments.run_dirs, runs, strict=True)}
     if out is not None and len(runs) == 1:
         pages = {out: runs[0]}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from jaxae.config import Config, command_words
+from jaxae.config import Config, DataOverride, command_words
 from jaxae.models import Autoencoder
 from jaxae.run import directory, summary, trained
 from jaxae.run.scores import score
@@ -27,10 +27,13 @@ class Run(NamedTuple):
     psnr: Float[np.ndarray, " n"]  # of each of the test images restored
 
 
-def load(run_dir: Path) -> Run:
-    """The run in `run_dir`, its latest checkpoint tested again. Raises UserError where there is no such run."""
+def load(run_dir: Path, wanted: DataOverride = trained.OWN_DATA) -> Run:
+    """The run in `run_dir`, its latest checkpoint tested again. Raises UserError where there is no such run.
+
+    wanted: where its own images lie now.
+    """
     run = trained.restore(run_dir)
-    test = trained.open_test(run)
+    test = trained.open_test(run, wanted)
     scores = score(run.model, run.params, test.images, test.noise)
     known = summary.of_test(run.params, test, scores) | {"epochs": run.epoch} | directory.read_summary(run_dir)
     history = directory.read_history(run_dir)

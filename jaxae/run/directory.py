@@ -1,5 +1,6 @@
-"""A run's directory: `config.json` (what the run is), `launch.json` (how it was last launched), `metrics.jsonl` (its
-history, a record for each epoch), `checkpoints/`, `figures/` and, at the end, `summary.json` and `report.html`.
+"""A run's directory: `config.json` (what the run is), `launch.json` (how it was last launched), `data.json` (what it
+was trained on), `metrics.jsonl` (its history, a record for each epoch), `checkpoints/`, `figures/` and, at the end,
+`summary.json` and `report.html`.
 """
 
 import contextlib
@@ -18,6 +19,8 @@ import msgspec
 from jaxae import files
 from jaxae.config import Config, Launch, differences, flags
 from jaxae.errors import UserError
+from jaxae.run import trained_on
+from jaxae.run.trained_on import TrainedOn
 
 CONFIG, LAUNCH, HISTORY, SUMMARY = "config.json", "launch.json", "metrics.jsonl", "summary.json"
 METRICS = ("train_mse", "mse", "psnr", "ssim", "images_per_second", "compile_seconds")  # in each record of the history
@@ -107,18 +110,29 @@ def check(launch: Launch) -> None:
 
 
 def _unfinished(run_dir: Path) -> set[Path]:
-    return {path for name in (CONFIG, LAUNCH, HISTORY, SUMMARY) for path in files.unfinished(run_dir, name)}
+    return {
+        path for name in (CONFIG, LAUNCH, HISTORY, SUMMARY, trained_on.FILE) for path in files.unfinished(run_dir, name)
+    }
 
 
-def claim(config: Config, launch: Launch) -> None:
+def claim(config: Config, launch: Launch, images: TrainedOn | None = None) -> None:
     """Make `launch.run_dir`, which is `locked`, the run of `config`; one resumed must have the same configuration.
 
-    More epochs of the plain recipe are no other configuration: training goes on.
+    More epochs of the plain recipe are no other configuration: training goes on. Nor is another name of a folder that
+    holds the same `images`. UserError where the images are not those that the run was trained on.
     """
     check(launch)  # once more, now that no one else writes there
     run_dir = launch.run_dir
     if is_run(run_dir):
         old = load_config(run_dir)
+        if images is not None and (before := trained_on.read(run_dir)):
+            if change := trained_on.changed(before, images):
+                raise UserError(
+                    f"{config.data.name} is not what {run_dir} was trained on ({change}): put back what was there, or "
+                    f"train a new run from its weights, with --init-from {run_dir} and another --run-dir"
+                )
+            if {name.partition(":")[0] for name in (old.data.name, config.data.name)} == {"folder"}:  # it has moved
+                old = dataclasses.replace(old, data=dataclasses.replace(old.data, name=config.data.name))
         # another recipe's learning rate depends on the number of epochs
         if config.recipe == old.recipe == "plain" and config.train.epochs > old.train.epochs:
             old = dataclasses.replace(old, train=dataclasses.replace(old.train, epochs=config.train.epochs))
@@ -129,6 +143,8 @@ def claim(config: Config, launch: Launch) -> None:
         path.unlink(missing_ok=True)
     here = dataclasses.replace(launch, resume=False, run_dir=None)
     files.write_json(run_dir / LAUNCH, _record(here))
+    if images is not None:
+        trained_on.write(run_dir, images)
     files.write_json(run_dir / CONFIG, _record(config))
 
 

@@ -1,5 +1,6 @@
 """A trained run as its users need it: the network and its parameters, and images to use it on."""
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from jaxae import data, models, noise
 from jaxae.config import Config, DataOverride, NoiseOverride
 from jaxae.errors import UserError
 from jaxae.noise import Noise
-from jaxae.run import directory
+from jaxae.run import directory, trained_on
 from jaxae.run.checkpoints import Checkpoints, Choice
 
 OWN_DATA, OWN_NOISE = DataOverride(), NoiseOverride()
@@ -81,10 +82,18 @@ def open_labels(run: TrainedRun, wanted: DataOverride = OWN_DATA, split: str = "
 
 
 def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: NoiseOverride = OWN_NOISE) -> TestSet:
-    """Test images and noise, the run's own where `wanted` and `corruption` name no other. Raises UserError."""
+    """Test images and noise, the run's own where `wanted` and `corruption` name no other. Raises UserError.
+
+    A warning says so where the run's own data set does not hold the test images any more that it was tested on.
+    """
     own = corruption.applied_to(run.config.noise)
     chosen = noise.parse(own.kind, own.factor, own.clip)
-    return TestSet(*open_images(run, wanted), chosen)
+    test, before = TestSet(*open_images(run, wanted), chosen), trained_on.read(run.run_dir)
+    if test.name == run.config.data.name and before is not None:
+        now = trained_on.take_down(test.images, test.images)
+        if (before.test, before.test_digest) != (now.test, now.test_digest):
+            warnings.warn(f"{test.name} no longer holds the test images that the run was tested on", stacklevel=2)
+    return test
 
 
 def _place(run: TrainedRun, wanted: DataOverride) -> tuple[str, Path | None]:

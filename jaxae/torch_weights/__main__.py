@@ -94,7 +94,7 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     words = ["python", "-m", "jaxae.torch_weights", *sys.argv[1:]]
     done = runner.describe(plan, params, scores, experiment.name, words) | {"epochs": 0}
     with replacing(run_dir) as folder:
-        directory.claim(plan.config, dataclasses.replace(plan.launch, run_dir=folder))
+        directory.claim(plan.config, dataclasses.replace(plan.launch, run_dir=folder), plan.trained_on)
         with Checkpoints(folder) as checkpoints:
             checkpoints.save(0, start(plan.task, params), done["test"]["psnr"])
         figures.write(folder, plan.task.model, params, plan.test, history=[])
