@@ -1,6 +1,7 @@
 """Files that are written whole, and locks that go with the process that holds them."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -15,17 +16,42 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, which becomes `path` at the end: a reader sees the old file or the new, never half of one.
 
-    The same serves for a directory. Nothing is left behind where the block fails.
+    The same serves for a directory. Nothing is left behind where the block fails. What has become `path` is on the disk
+    when this returns, and stays there through a power cut.
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield temporary
+        sync_tree(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have the system write the file `path`, or the names in the directory `path`, to the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that knows no such thing
+            raise
+    finally:
+        os.close(opened)
+
+
+def sync_tree(path: Path) -> None:
+    """`sync` the file `path`; of a directory all that is in it, what is inside before what it is in."""
+    for folder, _, names in os.walk(path, topdown=False):
+        for name in names:
+            sync(Path(folder, name))
+        sync(Path(folder))
+    if path.is_file():
+        sync(path)
 
 
 def unfinished(folder: Path, name: str) -> list[Path]:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -59,3 +60,27 @@ def test_a_lock_goes_with_its_process(tmp_path):
     holder.communicate()
     with files.locked(tmp_path), pytest.raises(BlockingIOError), files.locked(tmp_path):
         pass
+
+
+def test_what_replaces_is_on_the_disk_before_it_does_and_its_name_after(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def note_fsync(opened):
+        done.append(("sync", os.readlink(f"/proc/self/fd/{opened}")))
+        fsync(opened)
+
+    def note_replace(source, target):
+        done.append(("replace", str(target)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    files.write_text(tmp_path / "file", "text")
+    kept = f"{tmp_path}/.{os.getpid()}-"
+    assert done == [("sync", f"{kept}file"), ("replace", f"{tmp_path}/file"), ("sync", str(tmp_path))]
+    done.clear()
+    with files.replacing(tmp_path / "folder") as folder:
+        (folder / "inner").mkdir(parents=True)
+        (folder / "inner" / "a").touch()
+    assert [what for what, _ in done] == ["sync", "sync", "sync", "replace", "sync"]
+    assert [path for _, path in done[:3]] == [f"{kept}folder/inner/a", f"{kept}folder/inner", f"{kept}folder"]

@@ -4,25 +4,22 @@ The latest two and the best are kept, so that there is one to fall back on where
 """
 
 import contextlib
-import functools
 import hashlib
-import inspect
 import json
-import logging
 import shutil
-import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import jax
 from jaxtyping import PyTree
 from orbax.checkpoint.experimental import v1
 from orbax.checkpoint.experimental.v1 import training
 
+from jaxae import files
 from jaxae.errors import UserError
 from jaxae.run.digest import digest
+from jaxae.run.orbax_errors import explained, report_once
 from jaxae.training import TrainState
 
 Choice = Literal["latest", "best"]
@@ -33,9 +30,10 @@ class Checkpoints:
 
     def __init__(self, run_dir: Path, read_only: bool = False):
         """Open ``run_dir/checkpoints``, made where it is missing; `read_only` changes nothing there."""
-        _report_once()
+        report_once()
         self.directory = (run_dir / "checkpoints").resolve()
         self._psnr: dict[int, float] = {}
+        self._saving: int | None = None  # the epoch whose checkpoint is on its way to the disk
         try:
             self._checkpointer = training.Checkpointer(
                 self.directory,
@@ -54,7 +52,9 @@ class Checkpoints:
 
     def __exit__(self, kind: type | None, *_: Any) -> None:
         """Wait for the save under way, if any; an error that is on its way out counts more than one of the save."""
-        with contextlib.suppress(Exception) if kind else _explained(f"a checkpoint in {self.directory}"):
+        with contextlib.suppress(Exception) if kind else contextlib.nullcontext():
+            self.wait()
+        with contextlib.suppress(Exception) if kind else explained(f"a checkpoint in {self.directory}"):
             self._checkpointer.close()
 
     def _name_unreadable(self, error: Exception) -> None:
@@ -79,20 +79,32 @@ class Checkpoints:
         return max(self.epochs, key=self._psnr_of, default=None)
 
     def save(self, epoch: int, state: TrainState, psnr: float) -> None:
-        """Save `state` as it is after `epoch`; returns before it is on disk. Errors are UserErrors, see `wait`."""
+        """Save `state` as it is after `epoch`, once the one before is on disk; returns before this one is.
+
+        Errors are UserErrors, see `wait`.
+        """
         # the next epoch consumes the original while this one is being written
         state = jax.tree.map(lambda leaf: leaf.copy(), state)
         content = {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
-        with _explained(f"the checkpoint of epoch {epoch} or the one before, in {self.directory}"):
+        with explained(f"the checkpoint of epoch {epoch} or the one before, in {self.directory}"):
+            self._complete()
             self._checkpointer.save_checkpointables_async(
                 epoch, content, custom_metadata=_record({name: digest(part) for name, part in content.items()}, psnr)
             )
-        self._psnr[epoch] = psnr
+        self._psnr[epoch], self._saving = psnr, epoch
 
     def wait(self) -> None:
         """Return when the save under way, if any, is on disk. Raises UserError where it cannot be written."""
-        with _explained(f"a checkpoint in {self.directory}"):
-            self._checkpointer.wait()
+        with explained(f"a checkpoint in {self.directory}"):
+            self._complete()
+
+    def _complete(self) -> None:
+        """Wait for the save under way, and have the system write its names to the disk: Orbax leaves that to chance."""
+        self._checkpointer.wait()
+        if self._saving is not None and jax.process_index() == 0:
+            files.sync_tree(self.directory / str(self._saving))
+            files.sync(self.directory)
+        self._saving = None
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """The state after `epoch`, on the devices and with the types of `like`. Raises UserError if it is damaged."""
@@ -200,43 +212,6 @@ def _record(digests: dict[str, str], psnr: float) -> dict[str, Any]:
 
 def _warn(damaged: list[tuple[int, UserError]], remedy: str) -> None:
     warnings.warn("; ".join(str(error) for _, error in damaged) + f"; {remedy}", stacklevel=3)
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Make one line of whatever Orbax and TensorStore raise when they cannot write."""
-    try:
-        yield
-    except Exception as error:
-        _fail(what, error)
-
-
-def _fail(what: str, error: Exception) -> NoReturn:
-    reasons = {
-        "No space left": "no space left on device",
-        "Disk quota": "disk quota exceeded",
-        "File too large": "a limit on the size of files is reached",
-    }
-    reason = next((reasons[sign] for sign in reasons if sign in str(error)), " ".join(str(error).split())[:200])
-    raise UserError(
-        f"cannot write {what}: {reason}; the last checkpoint before it is intact: make room there and add --resume"
-    ) from error
-
-
-@functools.cache
-def _report_once() -> None:
-    """Keep to ourselves what Orbax, asyncio and TensorStore's threads say at length of an error that is raised too."""
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Orbax gives up on a damaged checkpoint and leaves coroutines behind, which complain whenever they are collected.
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-    report = sys.unraisablehook
-
-    def report_others(unraisable: Any) -> None:
-        if not inspect.iscoroutine(unraisable.object) and str(unraisable.exc_value) != "Event loop is closed":
-            report(unraisable)
-
-    sys.unraisablehook = report_others
 
 
 def _abstract(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxae import models, noise, training
+from jaxae import files, models, noise, training
 from jaxae.errors import UserError
 from jaxae.run.checkpoints import Checkpoints
 from jaxae.run.digest import digest
@@ -194,3 +194,18 @@ def test_what_a_killed_run_was_writing_is_ignored(tmp_path):
         checkpoints.save(2, jax.tree.map(jnp.copy, make_state(2)), psnr=21.0)
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
         assert checkpoints.epochs == [1, 2]
+
+
+def test_a_checkpoint_is_on_the_disk_when_the_next_one_begins_or_the_last_has_been_waited_for(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(
+        files, "sync", lambda path: synced.append(path.relative_to(tmp_path / "checkpoints").as_posix())
+    )
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, make_state(0), psnr=20.0)
+        assert not synced
+        checkpoints.save(2, make_state(0), psnr=20.0)
+        assert {"1/_CHECKPOINT_METADATA", "1/params", "1"} < set(synced)
+        assert synced[-1] == "."
+        checkpoints.wait()
+        assert synced[-2:] == ["2", "."]
