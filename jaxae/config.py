@@ -31,9 +31,10 @@ class NoiseConfig:
     """How the network's input is corrupted."""
 
     kind: str = "gaussian"
-    """Name of a noise in `jaxae.noise`, or none."""
+    """gaussian, uniform, speckle, poisson, salt, pepper, salt_and_pepper, masking or block_masking; several in a row
+    with commas; or none."""
     factor: float | str | None = None
-    """Strength of the noise; by default the kind's own."""
+    """Strength of the noise, for images in [0, 1]: a number, or a range such as 0.1..0.5; by default the kind's own."""
     clip: bool = False
     """Clip noisy images to [0, 1]."""
 
@@ -91,7 +92,7 @@ class DataPlace:
     """Where images lie."""
 
     dir: Path | None = None
-    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else TFDS's own default place."""
+    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else a place of jaxae's own, and TFDS's."""
     placement: Literal["auto", "device", "stream"] = "auto"
     """Where the training images lie: on the device, or on the host, from which batches are streamed; auto takes the
     device where they fit."""
@@ -184,7 +185,7 @@ class NoiseOverride:
     """How the input is corrupted; the run's own where not given."""
 
     kind: str | None = None
-    """Name of a noise in `jaxae.noise`, or none."""
+    """Kinds of noise as for a run, or none."""
     factor: float | str | None = None
     """Strength of the noise; the kind's own where only a kind is given that is not the run's."""
     clip: bool | None = None

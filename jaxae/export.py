@@ -71,18 +71,21 @@ def to_onnx(run: TrainedRun) -> bytes:
         [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in weights.items()],
     )
     opset = helper.make_opsetid("", OPSET)
-    proto = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="jaxae")
+    said = f"images and restored: float32 [batch, height, width, {model.image_shape[2]}] in [0, 1]"
+    proto = helper.make_model(
+        graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="jaxae", doc_string=said
+    )
+    helper.set_model_props(proto, {"layout": "NHWC", "range": "0..1"})
     checker.check_model(proto, full_check=True)
     return proto.SerializeToString()
 
 
 def _convolution(helper, layer: nn.Module, inputs: list[str], output: str):
-    pads = [layer.padding] * 4
-    strides = [layer.stride] * 2
+    # kernel_shape could be left out, but OpenCV and ncnn refuse a layer without it
+    how = {"kernel_shape": [layer.kernel_size] * 2, "strides": [layer.stride] * 2, "pads": [layer.padding] * 4}
     if not isinstance(layer, ConvTranspose):
-        return helper.make_node("Conv", inputs, [output], strides=strides, pads=pads)
-    padding = [layer.output_padding] * 2
-    return helper.make_node("ConvTranspose", inputs, [output], strides=strides, pads=pads, output_padding=padding)
+        return helper.make_node("Conv", inputs, [output], **how)
+    return helper.make_node("ConvTranspose", inputs, [output], output_padding=[layer.output_padding] * 2, **how)
 
 
 # by the suffix of the file: what makes it, and the package that this needs

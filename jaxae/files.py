@@ -32,6 +32,20 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def user_cache() -> Path:
+    """Where jaxae keeps what it can make again: below the user's cache directory."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("jaxae"))
+
+
+def user_data() -> Path:
+    """Where jaxae puts data sets unless it is told otherwise: below the user's directory for data."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("jaxae"))
+
+
 def sync(path: Path) -> None:
     """Have the system write the file `path`, or the names in the directory `path`, to the disk."""
     opened = os.open(path, os.O_RDONLY)

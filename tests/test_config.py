@@ -1,8 +1,10 @@
 import dataclasses
+import inspect
 from pathlib import Path
 
 import pytest
 
+from jaxae import noise
 from jaxae.config import (
     Config,
     DataConfig,
@@ -87,3 +89,8 @@ def test_noise_that_is_not_given_is_the_runs_own(given, own, expected):
 def test_where_the_data_lies_is_no_part_of_what_a_run_is():
     assert "--data.dir" not in flags(Config())
     assert flags(Launch(DataPlace(Path("x"))))["--data.dir"] == Path("x")
+
+
+def test_the_help_of_the_noise_names_every_kind():
+    source = inspect.getsource(NoiseConfig)
+    assert all(kind in source for kind in noise.KINDS)

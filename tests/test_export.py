@@ -62,6 +62,17 @@ def test_a_file_computes_what_the_run_does(folder, monkeypatch, capsys, name, su
             restore(np.zeros((1, 30, 30, 1), np.float32))
 
 
+def test_an_onnx_file_says_what_other_runtimes_need(folder):
+    import onnx
+
+    proto = onnx.load_from_string(export.to_onnx(export.trained.restore(folder / "mnist")))
+    layers = [node for node in proto.graph.node if node.op_type.startswith("Conv")]
+    sizes = [next(list(entry.ints) for entry in node.attribute if entry.name == "kernel_shape") for node in layers]
+    assert sizes == [[3, 3], [3, 3], [5, 5], [5, 5], [3, 3], [3, 3]]
+    assert {entry.key: entry.value for entry in proto.metadata_props} == {"layout": "NHWC", "range": "0..1"}
+    assert "[0, 1]" in proto.doc_string
+
+
 def test_the_examples_in_the_docs_run(tmp_path, monkeypatch, capsys):
     write_run(tmp_path / "runs" / "mine", "mnist")
     monkeypatch.chdir(tmp_path)

@@ -6,9 +6,9 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
+from jaxae import files
 from jaxae.command import accelerator, stopping
 from jaxae.errors import UserError
 
@@ -90,6 +90,5 @@ def enable_compilation_cache() -> None:
     if line := accelerator.refuse_impossible():
         raise UserError(line)
     if jax.config.jax_compilation_cache_dir is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(cache / "jaxae" / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(files.user_cache() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

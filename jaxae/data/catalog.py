@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from jaxae.data import folder, reader, records
-from jaxae.data.places import default_data_dir, find
+from jaxae.data.places import find
 from jaxae.data.preparation import prepare
 from jaxae.errors import UserError
 
@@ -55,7 +55,6 @@ def resolve(name: str, data_dir: Path | None = None, *, fallback: str = "digits"
     `auto` is `wanted` where it is prepared or can be downloaded now, else the embedded `fallback` with the reason. Any
     other name stands for itself; UserError where it cannot be had.
     """
-    data_dir = data_dir or default_data_dir()
     if name != "auto":
         ensure(name, data_dir)
         return Resolved(name, None)
@@ -79,5 +78,4 @@ def ensure(name: str, data_dir: Path | None = None) -> Path:
     """
     if name.startswith(folder.PREFIX):
         return folder.find_images(name)[0]
-    data_dir = data_dir or default_data_dir()
     return find(name, data_dir) or prepare(name, data_dir)

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-# the same helper for everything that is written whole or not at all
-from jaxae.files import replacing
+from jaxae import files
 
 LIMIT = 2 * 10**9  # bytes, of one entry and of all of them
 WORTH = 1.0  # seconds of reading; what takes less is not kept
@@ -22,8 +21,8 @@ VERSION = 1  # of how pictures become arrays: another one makes every entry anew
 
 
 def directory() -> Path:
-    """Where entries lie: below ``$XDG_CACHE_HOME`` or the user's ``.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxae" / "folders"
+    """Where entries lie: in the user's cache directory."""
+    return files.user_cache() / "folders"
 
 
 def entry(folder: Path, settings: tuple) -> Path:
@@ -63,7 +62,7 @@ def save(path: Path, state: str, images: np.ndarray, notes: dict[str, Any]) -> N
     text = np.frombuffer(json.dumps(notes | {"state": state}).encode(), np.uint8)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with files.replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, images=images, notes=text)
         _make_room(path)
 

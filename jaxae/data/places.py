@@ -3,9 +3,11 @@
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxae import files
 from jaxae.data import official
 from jaxae.errors import UserError
 
@@ -25,16 +27,35 @@ class Entry(NamedTuple):
 
 
 def default_data_dir() -> Path:
-    """`$TFDS_DATA_DIR`, else TFDS's default place."""
+    """Where data sets are prepared: `$TFDS_DATA_DIR`, else a place of jaxae's own.
+
+    In TFDS's own default place, what is prepared here would be in the way of a TensorFlow program, which asks TFDS for
+    the same data set and cannot read array_record (tensorflow/datasets #11013).
+    """
     if "TFDS_DATA_DIR" in os.environ:
         return Path(os.environ["TFDS_DATA_DIR"]).expanduser()
-    import tensorflow_datasets as tfds
-
-    return Path(tfds.core.constants.get_default_data_dir()).expanduser()
+    return files.user_data() / "tensorflow_datasets"
 
 
-def find(name: str, data_dir: Path) -> Path | None:
-    """The directory of the newest prepared version of `name` (`name[/config][:version]`), or None."""
+def data_dirs(data_dir: Path | None) -> list[Path]:
+    """Where prepared data sets are looked for: in `data_dir` alone, or by default in `default_data_dir` and TFDS's."""
+    if data_dir is not None:
+        return [data_dir]
+    if "TFDS_DATA_DIR" in os.environ:
+        return [default_data_dir()]
+    return [default_data_dir(), Path.home() / "tensorflow_datasets"]
+
+
+def find(name: str, data_dir: Path | None) -> Path | None:
+    """The directory of the newest prepared version of `name` (`name[/config][:version]`), or None.
+
+    It is looked for in each of `data_dirs` in turn.
+    """
+    places = (_find(name, place) for place in data_dirs(data_dir))
+    return next((found for found in places if found is not None), None)
+
+
+def _find(name: str, data_dir: Path) -> Path | None:
     match = _NAME.fullmatch(name)
     if match is None:
         raise UserError(f"{name!r} is no data set's name: use NAME, NAME/CONFIG or folder:PATH")
@@ -65,20 +86,24 @@ def _info_file(directory: Path) -> Path:
 
 
 def available(data_dir: Path | None = None) -> list[Entry]:
-    """What is prepared in `data_dir`, and what can be prepared here without TensorFlow; sorted by name."""
-    data_dir = data_dir or default_data_dir()
+    """What is prepared in `data_dirs`, and what can be prepared here without TensorFlow; sorted by name."""
     entries = {name: Entry(name, "embedded, made on first use", {}, None) for name in EMBEDDED}
     entries |= {name: Entry(name, "can be downloaded", {}, None) for name in official.BUILDERS}
+    for place in reversed(data_dirs(data_dir)):  # what is found first counts
+        entries |= {entry.name: entry for entry in _prepared(place)}
+    return sorted(entries.values())
+
+
+def _prepared(data_dir: Path) -> Iterator[Entry]:
     parents = sorted(data_dir.iterdir()) if data_dir.is_dir() else []
     for parent in [child for first in parents if first.is_dir() for child in (first, *sorted(first.iterdir()))]:
         if not _versions(parent):
             continue
         name = parent.relative_to(data_dir).as_posix()
-        directory = find(name, data_dir)
+        directory = _find(name, data_dir)
         try:
             splits = json.loads(_info_file(directory).read_bytes())["splits"]
             sizes = {str(split["name"]): sum(map(int, split.get("shardLengths", []))) for split in splits}
-            entries[name] = Entry(name, "prepared", sizes, directory)
+            yield Entry(name, "prepared", sizes, directory)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            entries[name] = Entry(name, "damaged: delete it and prepare it again", {}, directory)
-    return sorted(entries.values())
+            yield Entry(name, "damaged: delete it and prepare it again", {}, directory)

@@ -19,12 +19,14 @@ RETRIES = 5  # of a request; with TFDS's own 10 it takes 200 s to see that the n
 
 
 def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = None) -> Path:
-    """Prepare the data set `name` in `data_dir` and return its directory; one that is prepared is left as it is.
+    """Prepare the data set `name` in `data_dir`, by default `default_data_dir`, and return its directory.
+
+    One that is prepared, in any of `data_dirs`, is left as it is.
 
     Official files are downloaded, or taken from the folder `from_dir`; their checksums are verified either way.
     UserError where the name is unknown, the files are missing, wrong or out of reach, or `data_dir` cannot be written.
     """
-    data_dir = data_dir or default_data_dir()
+    asked, data_dir = data_dir, data_dir or default_data_dir()
     if name.startswith(folder.PREFIX):
         raise UserError(f"{name} needs no preparation: give it to --data.name as it is")
     if name in EMBEDDED:
@@ -32,7 +34,7 @@ def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = Non
             raise UserError(f"data set {name} is made by this program: prepare it without --from")
     elif name in official.BUILDERS and from_dir is not None:
         official.check_folder(name, from_dir)
-    if directory := find(name, data_dir):
+    if directory := find(name, asked):
         return directory
     if name not in EMBEDDED and name not in official.BUILDERS:
         raise UserError(_why_not(name, data_dir))

@@ -25,6 +25,8 @@ from jaxae.run.trained import TestSet
 from jaxae.run.trained_on import TrainedOn
 from jaxae.training import Hyperparameters, Task, hyperparameters, make_optimizer, parallel, steps_per_epoch
 
+MOST_FACTOR = 2  # of noise: images are in [0, 1]
+
 
 class Experiment(NamedTuple):
     """What sets an experiment apart: a name, its data, and the configuration that its command line starts from."""
@@ -135,6 +137,12 @@ def settle_noise(config: Config, gaussian_factor: float = 0.5) -> tuple[Config, 
     if settings.kind == "gaussian" and settings.factor is None:
         settings = dataclasses.replace(settings, factor=gaussian_factor)
     corruption = noise.parse(settings.kind, settings.factor, settings.clip)
+    for name, (_, high) in zip(corruption.kinds, corruption.ranges.tolist(), strict=True):
+        if noise.KINDS[name].strength == "factor" and high > MOST_FACTOR:
+            warnings.warn(
+                f"--noise.factor {high:g} is for images in [0, 1], and drowns them: of 255 it is {high / 255:.3g}",
+                stacklevel=2,
+            )
     return dataclasses.replace(config, noise=settings), corruption
 
 

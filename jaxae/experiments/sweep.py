@@ -41,7 +41,7 @@ class SweepNoise:
     """How the networks' input is corrupted."""
 
     kind: str | None = None
-    """Name of a noise in `jaxae.noise`, or none; by default the experiment's own."""
+    """Kinds of noise as for a single run, or none; by default the experiment's own."""
     factor: tuple[str, ...] = ()
     """Strengths of the noise, each as for a single run; by default the experiment's own."""
     clip: bool = False

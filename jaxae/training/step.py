@@ -75,7 +75,12 @@ def start(task: Task, params: PyTree) -> TrainState:
 
 
 def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Bytes 0…255 as float32 in [0, 1]."""
+    """Bytes 0…255 as float32 in [0, 1]. Raises UserError for images that are no bytes."""
+    if images.dtype != jnp.uint8:
+        raise UserError(
+            f"images of {images.dtype} where bytes belong, uint8 from 0 to 255 as jaxae.data.load gives them: floats "
+            "in [0, 1] become these by numpy.rint(255 * images).astype(numpy.uint8)"
+        )
     return images.astype(jnp.float32) / 255
 
 

@@ -139,12 +139,25 @@ def test_configs_and_versions(tmp_path, tiny_data_set):
     ]
 
 
-def test_the_default_place_is_that_of_tfds(tmp_path, monkeypatch):
+def test_data_sets_go_to_a_place_of_their_own_and_are_found_in_tfds_too(monkeypatch, tmp_path, tiny_data_set):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     assert default_data_dir() == tmp_path
+    assert places.data_dirs(None) == [tmp_path]
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_data_dir() == tmp_path / "tensorflow_datasets"
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    import tensorflow_datasets as tfds
+
+    own, theirs = tmp_path / "share" / "jaxae" / "tensorflow_datasets", tmp_path / "tensorflow_datasets"
+    assert default_data_dir() == own
+    assert places.data_dirs(None) == [own, theirs]
+    assert places.data_dirs(theirs) == [theirs]
+    feature = tfds.features.Tensor(shape=(2, 2, 1), dtype=np.uint8)
+    made = tiny_data_set(theirs, {"image": feature}, {"train": [{"image": np.full((2, 2, 1), 7, np.uint8)}]})
+    assert load("tiny", "train").shape == (1, 2, 2, 1)
+    assert prepare("tiny") == made
+    assert next(entry for entry in available() if entry.name == "tiny").directory == made
+    assert not own.exists()
 
 
 def test_a_place_that_cannot_be_written_or_is_full(tmp_path, monkeypatch, few_digits):

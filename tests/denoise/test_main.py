@@ -138,8 +138,9 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(run_dir, photos,
     assert not files(tmp_path / "out")
 
 
-def test_a_ready_network_is_trained_once(photos, tmp_path, monkeypatch):
+def test_a_ready_network_is_trained_once_into_the_users_cache(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     calls = []
 
     def train(arguments, **_):
@@ -154,6 +155,14 @@ def test_a_ready_network_is_trained_once(photos, tmp_path, monkeypatch):
         assert denoise.denoise(ask(Path("ready"), photos, out=tmp_path / out))["images"] == 3
     assert len(calls) == 1
     assert "--resume" not in calls[0]
+    run_dir = tmp_path / "cache" / "jaxae" / "ready" / "ready"
+    assert directory.is_run(run_dir)
+    assert not (tmp_path / "runs").exists()
+    for path in run_dir.glob("checkpoints/*/params/d/*"):
+        path.write_bytes(b"damaged")
+    assert denoise.denoise(ask(Path("ready"), photos, out=tmp_path / "three"))["images"] == 3
+    assert len(calls) == 2
+    assert "is damaged: it is trained again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ready.READY)

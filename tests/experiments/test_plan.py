@@ -53,6 +53,12 @@ def test_gaussian_noise_has_the_experiments_own_strength_and_others_their_own():
     assert noise.describe(corruption) == "salt 0.2"
 
 
+def test_a_factor_for_images_up_to_255_is_said_to_drown_them():
+    with pytest.warns(UserWarning, match="--noise.factor 25 is for images in .* of 255 it is 0.098"):
+        plan.settle_noise(Config(noise=NoiseConfig("gaussian", 25.0)))
+    plan.settle_noise(Config(noise=NoiseConfig("poisson", 25.0)))
+
+
 def test_what_no_run_can_do_is_refused():
     settled = plan.settle_training(Config(model="mnist"))
     noisy = plan.settle_training(Config(train=TrainConfig(target="noisy"), model="mnist"))

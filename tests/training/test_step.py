@@ -104,6 +104,12 @@ def test_training_gives_the_golden_losses(name, shape, golden):
     np.testing.assert_allclose(losses, golden, rtol=2e-5)
 
 
+def test_images_that_are_floats_already_are_refused():
+    unchecked = getattr(step.to_float, "__wrapped__", step.to_float)  # as without the tests' own checks of types
+    with pytest.raises(UserError, match="images of float32 where bytes belong"):
+        unchecked(jnp.zeros((1, 4, 4, 1)))
+
+
 def test_the_data_is_an_argument_of_the_epoch_and_not_part_of_its_program():
     task, hyper = make_task(), make_hyper()
     source = training.source(make_images(64))
