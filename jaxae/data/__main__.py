@@ -1,50 +1,69 @@
-"""`python -m jaxae.data prepare NAME` prepares a data set; `python -m jaxae.data list` shows what is there."""
+"""Prepare data sets, and list them.
 
-import argparse
+python -m jaxae.data prepare NAME [--from PATH]
+python -m jaxae.data list
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated
 
-from jaxae.command import run_main
+import tyro
+
+from jaxae import command
 from jaxae.data import available, default_data_dir, prepare
 from jaxae.data.official import BUILDERS
 from jaxae.data.places import EMBEDDED
-from jaxae.errors import UserError
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that complains in one line, like the other commands."""
+@dataclass(frozen=True)
+class Prepare:
+    """Prepare a data set, by download or from official data that lies here."""
 
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (--help lists the options)")
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help=", ".join([*BUILDERS, *EMBEDDED]))]
+    from_path: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """The official files, or a folder that they are in: as they came, unpacked, or as torchvision, Keras or Kaggle have
+    them."""
+    data_dir: Path | None = None
+    """Where it is prepared; by default $TFDS_DATA_DIR, else a place of jaxae's own."""
+
+
+@dataclass(frozen=True)
+class List:
+    """Show what is prepared, and what can be."""
+
+    data_dir: Path | None = None
+    """Where to look; by default $TFDS_DATA_DIR, else a place of jaxae's own, and TFDS's."""
+
+
+Command = (
+    Annotated[Prepare, tyro.conf.subcommand("prepare", prefix_name=False)]
+    | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
+)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Prepare data sets, and list them."""
+
+    command: Annotated[Command, tyro.conf.arg(name="")]
 
 
 def main() -> None:
-    """The command line."""
-    parser = _Parser(prog="python -m jaxae.data", description="Prepare data sets and list them.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("prepare", help="prepare a data set, by download or from official files in a folder")
-    one.add_argument("name", help=", ".join([*BUILDERS, *EMBEDDED]))
-    one.add_argument("--from", dest="from_dir", type=Path, metavar="DIR", help="folder with the official files")
-    every = commands.add_parser("list", help="show what is prepared and what can be")
-    for command in (one, every):
-        command.add_argument(
-            "--data-dir",
-            type=Path,
-            metavar="DIR",
-            help="TFDS data directory (default: $TFDS_DATA_DIR, else TFDS's own)",
-        )
-    options = parser.parse_args()
-    if options.command == "prepare":
-        print(f"{options.name} is prepared in {prepare(options.name, options.data_dir, options.from_dir)}")
+    """Prepare or list as the command line says."""
+    asked = command.parse(Arguments, description=__doc__).command
+    if isinstance(asked, Prepare):
+        print(f"{asked.name} is prepared in {prepare(asked.name, asked.data_dir, asked.from_path)}")
     else:
-        _show(options.data_dir or default_data_dir())
+        _show(asked.data_dir)
 
 
-def _show(data_dir: Path) -> None:
+def _show(data_dir: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "status", "images", title=f"data sets in {data_dir}", title_justify="left", box=None)
+    where = data_dir or default_data_dir()
+    table = Table("name", "status", "images", title=f"data sets in {where}", title_justify="left", box=None)
     for entry in available(data_dir):
         sizes = ", ".join(f"{split} {size:,}" for split, size in entry.sizes.items())
         table.add_row(entry.name, entry.status, sizes)
@@ -52,4 +71,4 @@ def _show(data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    command.run_main(main)

@@ -3,11 +3,13 @@
 import hashlib
 import importlib
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxae.data import layouts
 from jaxae.errors import UserError
 
 BUILDERS = {
@@ -18,6 +20,17 @@ BUILDERS = {
     "cifar100": "jaxae.data.cifar:Cifar100",
 }
 PROBE_SECONDS = 3.0
+# `layouts.content` of each split, of the official files and of what TFDS prepares of them
+CONTENT = {
+    "mnist": {
+        "train": "54e1ab866c9484947dd4821c52bb7a43938f555d6b046be6af55247f8e6ffc64",
+        "test": "97b756d55950f1841ebd48df7379b9b2fc87a10d63e08d6213dad41d564e8508",
+    },
+    "cifar10": {
+        "train": "6a3b2c04d0a79ce272dcdacaf0bc440275db5a8cbe3717521a28fada2ea0d2ed",
+        "test": "65a6ffe079453e514083f99356b35e02cbfd581b4951e3937fae188974b79f39",
+    },
+}
 
 
 def builder_class(name: str):
@@ -42,20 +55,48 @@ def png(image: UInt8[np.ndarray, "height width *channels"]) -> bytes:
     return cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)[1].tobytes()
 
 
-def check_folder(name: str, folder: Path) -> None:
-    """UserError unless `folder` holds every official file of `name` with the recorded checksum."""
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}; --from names the folder with the official files of {name}")
-    for url, (file_name, expected) in files(name).items():
-        path = folder / file_name
-        if not path.is_file():
-            raise UserError(f"{path} is missing; fetch it from {url}")
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != expected:
-            raise UserError(
-                f"{path} has the wrong checksum: SHA-256 {found}, expected {expected}; fetch it again from {url}"
-            )
+def open_path(name: str, path: Path) -> layouts.Found | None:
+    """The official data set `name` in the folder or the file `path`, in whatever form; None for the official files.
+
+    Raises UserError where there is none there, or one that holds something else. Of a data set whose `CONTENT` is not
+    known a warning says that it was taken as it is.
+    """
+    if not path.exists():
+        raise UserError(f"there is no {path}; --from names the official files of {name}, or a folder that they are in")
+    if path.is_dir() and _are_original(name, path):
+        return None
+    found = list(layouts.find(name, path))
+    if not found:
+        urls = " and ".join(files(name))
+        raise UserError(f"{path} holds no {name} in a form that is known (see docs/official.md); fetch {urls}")
+    if name not in CONTENT:
+        if len(found) > 1:
+            raise UserError(f"{found[0].where} and {found[1].where} may both be {name}: name the one that is meant")
+        warnings.warn(
+            f"{found[0].where} is taken for {name} as it is: which images it must hold is not known here, as it is of "
+            f"{' and '.join(CONTENT)}",
+            stacklevel=3,
+        )
+        return found[0]
+    digests = [{split: layouts.content(part) for split, part in each.splits.items()} for each in found]
+    for each, digest in zip(found, digests, strict=True):
+        if digest == CONTENT[name]:
+            return each
+    known = [other for other, digest in CONTENT.items() if digest in digests]
+    wrong = " and ".join(split for split in ("train", "test") if digests[0][split] != CONTENT[name][split])
+    what = f"is {known[0]}" if known else f"does not hold the official {wrong} images of {name}, with their labels"
+    raise UserError(f"{found[0].where} {what} (SHA-256 {digests[0]}); fetch {' and '.join(files(name))}")
+
+
+def _are_original(name: str, folder: Path) -> bool:
+    """Whether `folder` holds every official file of `name` with the recorded checksum."""
+    for file_name, expected in files(name).values():
+        if not (folder / file_name).is_file():
+            return False
+        with (folder / file_name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                return False
+    return True
 
 
 def unreachable(name: str) -> str | None:

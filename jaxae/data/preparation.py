@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxae.data import folder, official
+from jaxae.data.layouts import Found
 from jaxae.data.places import EMBEDDED, default_data_dir, find
 from jaxae.errors import UserError
 from jaxae.files import locked
@@ -18,36 +19,35 @@ from jaxae.files import locked
 RETRIES = 5  # of a request; with TFDS's own 10 it takes 200 s to see that the network is lost
 
 
-def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = None) -> Path:
+def prepare(name: str, data_dir: Path | None = None, from_path: Path | None = None) -> Path:
     """Prepare the data set `name` in `data_dir`, by default `default_data_dir`, and return its directory.
 
     One that is prepared, in any of `data_dirs`, is left as it is.
 
-    Official files are downloaded, or taken from the folder `from_dir`; their checksums are verified either way.
+    Official data is downloaded, or taken from the file or folder `from_path`, in any of the forms of
+    `jaxae.data.layouts`; it is verified either way.
     UserError where the name is unknown, the files are missing, wrong or out of reach, or `data_dir` cannot be written.
     """
     asked, data_dir = data_dir, data_dir or default_data_dir()
     if name.startswith(folder.PREFIX):
         raise UserError(f"{name} needs no preparation: give it to --data.name as it is")
-    if name in EMBEDDED:
-        if from_dir is not None:
-            raise UserError(f"data set {name} is made by this program: prepare it without --from")
-    elif name in official.BUILDERS and from_dir is not None:
-        official.check_folder(name, from_dir)
+    if name in EMBEDDED and from_path is not None:
+        raise UserError(f"data set {name} is made by this program: prepare it without --from")
+    found = official.open_path(name, from_path) if name in official.BUILDERS and from_path is not None else None
     if directory := find(name, asked):
         return directory
     if name not in EMBEDDED and name not in official.BUILDERS:
         raise UserError(_why_not(name, data_dir))
-    if name in official.BUILDERS and from_dir is None and (trouble := official.unreachable(name)):
+    if name in official.BUILDERS and from_path is None and (trouble := official.unreachable(name)):
         raise UserError(
             f"data set {name} is not prepared in {data_dir} and {trouble}: connect to the network, or fetch its "
-            f"official files and run `python -m jaxae.data prepare {name} --from DIR --data-dir {data_dir}`"
+            f"official files and run `python -m jaxae.data prepare {name} --from PATH --data-dir {data_dir}`"
         )
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with _exclusive(data_dir / f".{name}.lock"):
             # Another process may have prepared it while this one waited.
-            return find(name, data_dir) or _build(name, data_dir, from_dir)
+            return find(name, data_dir) or _build(name, data_dir, from_path, found)
     except OSError as error:
         if error.errno is None:
             raise
@@ -57,7 +57,7 @@ def prepare(name: str, data_dir: Path | None = None, from_dir: Path | None = Non
         ) from error
 
 
-def _build(name: str, data_dir: Path, from_dir: Path | None) -> Path:
+def _build(name: str, data_dir: Path, from_path: Path | None, found: Found | None) -> Path:
     import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import downloader
@@ -66,11 +66,13 @@ def _build(name: str, data_dir: Path, from_dir: Path | None) -> Path:
 
     print(f"preparing data set {name} in {data_dir} (once)", file=sys.stderr)
     builder = _builder_class(name)(data_dir=str(data_dir), file_format="array_record")
+    if found is not None:
+        builder.found = found
     final = Path(builder.data_dir)
     for unfinished in final.parent.glob(f"incomplete.*_{final.name}"):  # of a killed process: this one has the lock
         shutil.rmtree(unfinished)
     downloader.MAX_RETRIES = RETRIES
-    config = tfds.download.DownloadConfig(manual_dir=from_dir, try_download_gcs=False)
+    config = tfds.download.DownloadConfig(manual_dir=from_path if found is None else None, try_download_gcs=False)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
@@ -79,7 +81,7 @@ def _build(name: str, data_dir: Path, from_dir: Path | None) -> Path:
     except NonMatchingChecksumError as error:
         raise UserError(f"a downloaded file of {name} is not the official one: {error}") from error
     except (requests.RequestException, DownloadError) as error:
-        raise UserError(f"the download of {name} broke off ({error}); try again, or use --from DIR") from error
+        raise UserError(f"the download of {name} broke off ({error}); try again, or use --from PATH") from error
     except RuntimeError as error:
         if os.strerror(errno.ENOSPC) not in str(error):
             raise

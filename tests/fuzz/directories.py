@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jaxae import evaluate
 from jaxae.data import __main__ as data_command
-from jaxae.data import cifar, idx, official
+from jaxae.data import layouts, official
 from jaxae.errors import UserError
 from jaxae.experiments import noise_grid
 from jaxae.run import directory
@@ -125,10 +125,11 @@ def official_files(bench: Bench, count: int) -> None:
         @cases(count)
         @given(damage(good) | damage(header + bytes(24)).map(gzip.compress), damage(archive.getvalue()))
         def check(content, packed):
-            path = own / "file.gz"
+            path = own / "train-images-idx3-ubyte.gz"
             path.write_bytes(content)
-            bench.read(idx.read_idx, path)
+            bench.read(lambda: list(layouts.find("mnist", own)))
+            bench.read(layouts.read_idx, content, "file")
             path.write_bytes(packed)
-            bench.read(cifar.read_members, path, ["a"])
+            bench.read(layouts.read_archive, "cifar10", path)
 
         check()

@@ -1,0 +1,118 @@
+"""Official data in every form in which it lies on disks is the same data."""
+
+import pickle
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from jaxae.data import layouts, load, load_labels, official, pickles, prepare
+from jaxae.data.layouts import Split
+from jaxae.errors import UserError
+from tests import official_layouts
+from tests.fuzz.weights import Bomb
+
+CLASSES = [[f"class{number}" for number in range(10)]]
+CLASSES_100 = [[f"coarse{number}" for number in range(20)], [f"fine{number}" for number in range(100)]]
+
+
+def small(shape, most):
+    random = np.random.default_rng(0)
+
+    def split(count):
+        images = random.integers(0, 256, (count, *shape), np.uint8)
+        return Split(images, np.stack([random.integers(0, top, count, np.uint8) for top in most], axis=1))
+
+    return {"train": split(10), "test": split(4)}
+
+
+def check(found, splits):
+    assert {name: layouts.content(split) for name, split in found.splits.items()} == {
+        name: layouts.content(split) for name, split in splits.items()
+    }
+
+
+@pytest.mark.parametrize("form", official_layouts.MNIST)
+def test_every_form_of_mnist(tmp_path, form):
+    splits = small((28, 28, 1), [10])
+    [found] = layouts.find("mnist", official_layouts.MNIST[form](splits, tmp_path))
+    check(found, splits)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "most"), [("cifar10", CLASSES, [10]), ("cifar100", CLASSES_100, [20, 100])]
+)
+def test_every_form_of_cifar(tmp_path, name, classes, most):
+    splits = small((32, 32, 3), most)
+    for number, make in enumerate(official_layouts.cifar(splits, classes).values()):
+        [found] = layouts.find(name, make(tmp_path / str(number)))
+        check(found, splits)
+        assert found.classes == classes
+
+
+def test_order_does_not_count_and_labels_do():
+    split = small((28, 28, 1), [10])["train"]
+    assert layouts.content(Split(split.images[::-1], split.labels[::-1])) == layouts.content(split)
+    assert layouts.content(Split(split.images, split.labels[::-1])) != layouts.content(split)
+
+
+@pytest.mark.slow
+def test_the_real_data_is_official_in_every_form(tmp_path, real_data):
+    mnist, cifar10 = official_layouts.real_mnist(real_data), official_layouts.real_cifar10(real_data)
+    for name, splits in (("mnist", mnist), ("cifar10", cifar10)):
+        assert {split: layouts.content(part) for split, part in splits.items()} == official.CONTENT[name]
+    path = official_layouts.MNIST["Keras's `mnist.npz`"](mnist, tmp_path)
+    assert prepare("mnist", tmp_path / "data", path).is_dir()
+    assert tfds.builder("mnist", data_dir=tmp_path / "data").is_prepared()
+    for split in ("train", "test"):
+        images, labels = (read("mnist", split, tmp_path / "data") for read in (load, load_labels))
+        prepared = Split(images, labels.astype(np.uint8)[:, None])
+        assert layouts.content(prepared) == official.CONTENT["mnist"][split]
+    with pytest.raises(UserError, match=r"does not hold the official test images of mnist, with their labels"):
+        prepare("mnist", tmp_path / "other", official_layouts.npz(mnist | {"test": mnist["train"]}, tmp_path / "b.npz"))
+
+
+def test_what_is_not_known_to_be_official_is_said_to_be_so(tmp_path):
+    splits = small((28, 28, 1), [10])
+    path = official_layouts.MNIST["the four files, unpacked"](splits, tmp_path / "files")
+    with pytest.warns(UserWarning, match="is taken for kmnist as it is"):
+        prepare("kmnist", tmp_path / "data", path)
+    assert load("kmnist", "test", tmp_path / "data").shape == (4, 28, 28, 1)
+    with pytest.raises(UserError, match="does not hold the official train and test images of mnist"):
+        prepare("mnist", tmp_path / "data", path)
+    official_layouts.MNIST["Keras's `mnist.npz`"](small((28, 28, 1), [5]), tmp_path)
+    with pytest.raises(UserError, match="may both be fashion_mnist"):
+        prepare("fashion_mnist", tmp_path / "data", tmp_path)
+
+
+def test_what_is_broken_or_incomplete_is_named(tmp_path):
+    splits = small((28, 28, 1), [10])
+    files = official_layouts.idx_files(splits)
+    folder = official_layouts.write(tmp_path / "files", files)
+    (folder / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(UserError, match="files lacks the test labels"):
+        list(layouts.find("mnist", tmp_path))
+    official_layouts.write(folder, {"t10k-labels-idx1-ubyte": files["train-labels-idx1-ubyte"]})
+    with pytest.raises(UserError, match=r"holds arrays of \(4, 28, 28\) and \(10,\)"):
+        list(layouts.find("mnist", tmp_path))
+    batches = official_layouts.pickled(small((32, 32, 3), [10]), CLASSES)
+    del batches["data_batch_3"]
+    with pytest.raises(UserError, match="lacks data_batch_3"):
+        list(layouts.find("cifar10", official_layouts.write(tmp_path / "batches", batches)))
+    for name in ("a.npz", "b.tar.gz"):
+        (tmp_path / name).write_bytes(b"broken")
+        with pytest.raises(UserError, match=name):
+            list(layouts.find("mnist" if name == "a.npz" else "cifar10", tmp_path / name))
+
+
+@pytest.mark.parametrize("function", ["exec", "eval", "system", "open"])
+def test_a_pickle_runs_nothing(tmp_path, function):
+    batches = official_layouts.pickled(small((32, 32, 3), [10]), CLASSES)
+    target = tmp_path / "has-run"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        batches["test_batch"] = pickle.dumps({b"data": [Bomb(function, target)]}, protocol)
+        with pytest.raises(UserError, match=r"test_batch holds \w+\.\w+, and reading that could run code"):
+            list(layouts.find("cifar10", official_layouts.write(tmp_path / "batches", batches)))
+    assert not target.exists()
+    with pytest.raises(UserError, match="no whole pickle"):
+        pickles.read(pickle.dumps([1, 2])[:-3], "half")
