@@ -25,7 +25,7 @@ BATCH_SIZE = 500
 
 @dataclass(frozen=True)
 class Arguments:
-    """Write the codes of a data split into the run's directory, and a picture of them in two dimensions."""
+    """Write the codes of a data split, and a picture of them in two dimensions."""
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
@@ -34,6 +34,8 @@ class Arguments:
     """Which images."""
     checkpoint: Literal["latest", "best"] = "latest"
     """Which of the run's checkpoints."""
+    out: Path | None = None
+    """The directory that they are written into; by default the run's own."""
 
 
 def encode(run: TrainedRun, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n rows columns features"]:
@@ -86,13 +88,14 @@ def main() -> None:
 
     codes = encode(run, images)
     stem = f"codes-{name.replace('/', '-').replace(':', '-')}-{arguments.split}"
-    path = arguments.run_dir / f"{stem}.npz"
+    out = arguments.out or arguments.run_dir
+    path = out / f"{stem}.npz"
+    (out / "figures").mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         np.savez(temporary, codes=codes, **({} if labels is None else {"labels": labels}))
     points = principal_components(codes.reshape(len(codes), -1))
     title = f"codes of {len(codes):,} {arguments.split} images of {name}, epoch {run.epoch}"
-    (arguments.run_dir / "figures").mkdir(exist_ok=True)
-    figures.save(picture(points, labels, title), arguments.run_dir / "figures" / f"{stem}.png")
+    figures.save(picture(points, labels, title), out / "figures" / f"{stem}.png")
     shape = "×".join(map(str, codes.shape))
     print(f"written: {path} (codes {shape} float32{', labels' if labels is not None else ''}), figures/{stem}.png")
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxae import models, noise
-from jaxae.config import Config, DataConfig, Launch, NoiseConfig
+from jaxae.config import Config, DataConfig, Launch, NoiseConfig, TrainConfig
 from jaxae.experiments.plan import make_task, settle_training
 from jaxae.run import directory
 from jaxae.run.checkpoints import Checkpoints
@@ -22,10 +22,11 @@ def random_params(model: str, seed: int = 0) -> dict:
     return jax.tree.map(lambda leaf: rng.uniform(-0.2, 0.2, leaf.shape).astype(np.float32), shapes)
 
 
-def write_run(run_dir: Path, model: str, epoch: int = 3, seed: int = 0) -> dict:
+def write_run(run_dir: Path, model: str, epoch: int = 3, seed: int = 0, way: str = "auto") -> dict:
     """Make `run_dir` a run of the network called `model` on its embedded data set; returns its parameters."""
     data, factor = {"mnist": ("digits", 0.5), "cifar": ("dead_leaves", 0.1)}[model]
-    config = settle_training(Config(DataConfig(data), NoiseConfig("gaussian", factor), model=model, seed=seed))
+    train = TrainConfig(ops=way)
+    config = settle_training(Config(DataConfig(data), NoiseConfig("gaussian", factor), train, model=model, seed=seed))
     task = make_task(config, noise.parse("gaussian", factor), images=1000)
     params = jax.tree.map(jnp.asarray, random_params(model, seed))
     directory.claim(config, Launch(run_dir=run_dir))

@@ -47,6 +47,8 @@ class Arguments:
     noise: NoiseOverride = field(default_factory=NoiseOverride)
     checkpoint: Literal["latest", "best"] = "latest"
     """Which of a run's checkpoints."""
+    out: Path | None = None
+    """The directory that the comparison goes into, of several runs one each below it; by default the run's own."""
     json: bool = False
     """Print a JSON list instead of tables."""
 
@@ -78,7 +80,7 @@ def run_network(run: TrainedRun, noisy: Images) -> tuple[Images, float]:
 
 
 def compare(run_dir: Path, arguments: Arguments) -> dict[str, Any]:
-    """Compare one run; writes ``baselines.json`` and ``figures/baselines.png`` into its directory."""
+    """Compare one run; writes ``baselines.json`` and ``figures/baselines.png``."""
     run = trained.restore(run_dir, arguments.checkpoint)
     name, test_images, corruption = trained.open_test(run, arguments.data, arguments.noise)
     tuning_images = trained.open_images(run, arguments.data, "train")[1][: arguments.tune_images]
@@ -108,13 +110,21 @@ def compare(run_dir: Path, arguments: Arguments) -> dict[str, Any]:
         "at_edge": edges,
         "device": machine.device(),
     }
-    (run_dir / "figures").mkdir(exist_ok=True)
+    out = place(run_dir, arguments)
+    (out / "figures").mkdir(parents=True, exist_ok=True)
     figure = figures.image_rows(
         {label: jnp.asarray(shown[:COLUMNS]) for label, shown in images.items()}, jnp.asarray(clean[:COLUMNS])
     )
-    figures.save(figure, run_dir / "figures" / "baselines.png")
-    files.write_json(run_dir / "baselines.json", result)
+    figures.save(figure, out / "figures" / "baselines.png")
+    files.write_json(out / "baselines.json", result)
     return result
+
+
+def place(run_dir: Path, arguments: Arguments) -> Path:
+    """Where the comparison of the run in `run_dir` goes."""
+    if arguments.out is None:
+        return run_dir
+    return arguments.out if len(arguments.run_dirs) == 1 else arguments.out / run_dir.name
 
 
 def verdict(rows: dict[str, dict[str, Any]]) -> str:
@@ -165,10 +175,10 @@ def main() -> None:
         if not arguments.json:
             Console(highlight=False).print(table(results[-1]))
             edges = f" (at the end of its grid: {', '.join(results[-1]['at_edge'])})" if results[-1]["at_edge"] else ""
-            print(f"{results[-1]['verdict']}{edges}\nwritten: {run_dir}/ (baselines.json, figures/baselines.png)")
+            print(f"{results[-1]['verdict']}{edges}\nwritten: {place(run_dir, arguments)}/ (baselines.json, …)")
     if arguments.json:
         print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":
-    command.run_main(main)
+    command.run_main(main, "take fewer --images and --tune-images")

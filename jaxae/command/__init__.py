@@ -14,7 +14,7 @@ from jaxae.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_BROKEN_PIPE = 141  # what a shell reports for a process ended by SIGPIPE
-LESS = "take a smaller --train.batch-size or --data.limit"
+LESS = "end other programs, or give it fewer or smaller images"  # where a command names no better remedy
 ROOM = "free some space there or name another directory"
 REMEDIES = {
     errno.ENOSPC: ROOM,
@@ -22,6 +22,7 @@ REMEDIES = {
     errno.EFBIG: "raise the limit on the size of files (ulimit -f) or name another directory",
     errno.EACCES: "get the right to it or name another",
     errno.EPERM: "get the right to it or name another",
+    errno.EROFS: "name another place, with --out or --run-dir",
 }
 
 
@@ -35,8 +36,11 @@ def parse(arguments: type, *, description: str | None = None, default: Any = Non
     return tyro.cli(arguments, prog=prog, description=description, **kwargs)
 
 
-def run_main(main: Callable[[], None]) -> NoReturn:
-    """Run a command's `main` and end the process with its status; a warning is one line too."""
+def run_main(main: Callable[[], None], less: str = LESS) -> NoReturn:
+    """Run a command's `main` and end the process with its status; a warning is one line too.
+
+    less: what to do where memory is out.
+    """
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {_one_line(message)}", file=sys.stderr)
     stopping.install()
     try:
@@ -55,10 +59,10 @@ def run_main(main: Callable[[], None]) -> NoReturn:
             f"{os.strerror(error.errno).lower()}{where}; {REMEDIES.get(error.errno, 'name another file or directory')}"
         )
     except MemoryError:
-        fail(f"out of memory; {LESS}")
+        fail(f"out of memory; {less}")
     except Exception as error:
         if isinstance(error, RuntimeError) and str(error).startswith("RESOURCE_EXHAUSTED"):  # how JAX says it
-            fail(f"the device is out of memory; {LESS}")
+            fail(f"the device is out of memory; {less}")
         if (line := accelerator.explain(error)) is None:
             raise
         fail(line)

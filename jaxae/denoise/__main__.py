@@ -152,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run_main(main)
+    command.run_main(main, "cut the largest pictures in parts, or name fewer of them at once")

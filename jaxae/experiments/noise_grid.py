@@ -2,12 +2,11 @@
 
     python -m jaxae.experiments.noise_grid --out experiments/noise_grid
 
-Each run lies below `--run-dir`; one that is finished is not trained again. The table and a picture of each run go to
-`--out`.
+Each run lies below `--run-dir`. The same command goes on where it was stopped: a run that is finished is not trained
+again, and one that is not goes on from its last epoch. The table and a picture of each run go to `--out`.
 """
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,7 +66,7 @@ class Arguments:
     run_dir: Path = Path("runs/noise_grid")
     """Where the runs lie."""
     data_dir: Path | None = None
-    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else TFDS's own default place."""
+    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else a place of jaxae's own, and TFDS's."""
     recipe: Literal["plain", "fast"] = "fast"
     """How each network is trained."""
     epochs: int | None = None
@@ -82,7 +81,10 @@ def run_one(name: str, kind: str, factor: str, arguments: Arguments) -> tuple[Pa
             noise=NoiseConfig(kind, factor), train=TrainConfig(epochs=arguments.epochs), recipe=arguments.recipe
         )
         begun = directory.load_config(run_dir) if directory.is_run(run_dir) else asked
+        check_begun(run_dir, begun, arguments)
         runner.run(EXPERIMENTS[name], begun, Launch(DataPlace(arguments.data_dir), run_dir=run_dir, resume=True))
+    elif directory.is_run(run_dir):
+        check_begun(run_dir, directory.load_config(run_dir), arguments)
     path = run_dir / directory.SUMMARY
     try:
         summary = json.loads(path.read_bytes())
@@ -90,6 +92,14 @@ def run_one(name: str, kind: str, factor: str, arguments: Arguments) -> tuple[Pa
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: delete it, and it is made again from the run's checkpoint") from error
     return run_dir, summary
+
+
+def check_begun(run_dir: Path, begun: Config, arguments: Arguments) -> None:
+    """Refuse a run of the grid that was begun with another recipe, or for other epochs."""
+    asked = {"--recipe": (begun.recipe, arguments.recipe), "--epochs": (begun.train.epochs, arguments.epochs)}
+    for option, (before, now) in asked.items():
+        if now is not None and before is not None and before != now:
+            raise UserError(f"{run_dir} was trained with {option} {before}, not {now}: name another --run-dir")
 
 
 def row(summary: dict, picture: str) -> str:
@@ -113,7 +123,7 @@ def main() -> None:
         for kind, factor in grid:
             run_dir, summary = run_one(name, kind, factor, arguments)
             picture = f"{name}-{run_dir.name}.png".replace("+", "_")
-            shutil.copyfile(run_dir / "figures" / "images.png", arguments.out / picture)
+            files.write_bytes(arguments.out / picture, (run_dir / "figures" / "images.png").read_bytes())
             lines.append(row(summary, picture))
     files.write_text(arguments.out / "README.md", HEADING.format(recipe=arguments.recipe) + "\n".join(lines) + "\n")
     print(f"written: {arguments.out}/README.md and {len(lines) - 2} pictures")

@@ -23,6 +23,8 @@ from jaxae.run.checkpoints import Checkpoints
 from jaxae.run.scores import Scores, score
 from jaxae.training import TrainState, distributed, epochs_done, fit, init, parallel, source, start, steps_per_epoch
 
+LESS = "take a smaller --train.batch-size or --data.limit"  # what to do where memory is out
+
 
 @dataclass(frozen=True)
 class Arguments:

@@ -209,4 +209,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run_main(main)
+    command.run_main(main, f"{runner.LESS}, or fewer members at once")

@@ -6,8 +6,11 @@
 Files are PyTorch's (.pt, .pth, .bin, Lightning's .ckpt; only tensors are read, no code is run), .safetensors or .npz.
 """
 
+import contextlib
 import dataclasses
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +24,7 @@ from jaxae.config import Config, DataConfig, DataPlace, Launch, NoiseConfig, Tra
 from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, mnist_denoise, runner
 from jaxae.experiments.plan import make_plan
-from jaxae.files import replacing, write_bytes, write_json
+from jaxae.files import replacing, sync, sync_tree, write_bytes, write_json
 from jaxae.run import directory, figures, summary, trained
 from jaxae.run.checkpoints import Checkpoints
 from jaxae.run.scores import score
@@ -93,13 +96,32 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     scores = score(plan.task.model, params, plan.test.images, plan.test.noise)
     words = ["python", "-m", "jaxae.torch_weights", *sys.argv[1:]]
     done = runner.describe(plan, params, scores, experiment.name, words) | {"epochs": 0}
-    with replacing(run_dir) as folder:
+    with made_whole(run_dir) as folder:
         directory.claim(plan.config, dataclasses.replace(plan.launch, run_dir=folder), plan.trained_on)
         with Checkpoints(folder) as checkpoints:
             checkpoints.save(0, start(plan.task, params), done["test"]["psnr"])
         figures.write(folder, plan.task.model, params, plan.test, history=[])
         write_json(folder / directory.SUMMARY, done)
     return done
+
+
+@contextlib.contextmanager
+def made_whole(run_dir: Path) -> Iterator[Path]:
+    """A folder to make a run in, which becomes `run_dir`, or where that is there, and empty, is moved into it.
+
+    An empty directory may be the one that the user stands in, or behind a link, and so stays what it is.
+    """
+    if not run_dir.exists():
+        with replacing(run_dir) as folder:
+            yield folder
+        return
+    with tempfile.TemporaryDirectory(dir=run_dir, prefix=".") as temporary:
+        folder = Path(temporary) / "run"
+        yield folder
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == directory.CONFIG):  # that makes it a run
+            sync_tree(path)
+            path.rename(run_dir / path.name)
+        sync(run_dir)
 
 
 def export_weights(arguments: Export) -> str:

@@ -34,8 +34,8 @@ def raising(error):
         (UserError("--seed x:\n no seed"), "error: --seed x: no seed\n"),
         (OSError(errno.ENOSPC, "full", "a/b"), "no space left on device at a/b; free some space there"),
         (PermissionError(errno.EACCES, "no", "a"), "permission denied at a; get the right to it"),
-        (MemoryError(), "error: out of memory; take a smaller"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "error: the device is out of memory; take a smaller"),
+        (MemoryError(), "error: out of memory; end other programs"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "error: the device is out of memory; end other programs"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_status_2(error, says, capsys, monkeypatch):
