@@ -25,6 +25,10 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_tree(temporary)
         os.replace(temporary, path)
         sync(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk, say: of which file Python does not tell
+            error.filename = str(path)
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)

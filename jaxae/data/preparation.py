@@ -82,10 +82,11 @@ def _build(name: str, data_dir: Path, from_path: Path | None, found: Found | Non
         raise UserError(f"a downloaded file of {name} is not the official one: {error}") from error
     except (requests.RequestException, DownloadError) as error:
         raise UserError(f"the download of {name} broke off ({error}); try again, or use --from PATH") from error
-    except RuntimeError as error:
-        if os.strerror(errno.ENOSPC) not in str(error):
+    except (RuntimeError, OSError) as error:  # ArrayRecord's writer loses the number, and TFDS has none for its own
+        signs = (os.strerror(errno.ENOSPC), "Not enough disk space")
+        if getattr(error, "errno", None) is not None or not any(sign in str(error) for sign in signs):
             raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # ArrayRecord's writer loses the number
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     return final
 
 

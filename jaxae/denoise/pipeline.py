@@ -132,7 +132,10 @@ class Pipeline:
 
     def _fail(self, source: Path, error: UserError) -> None:
         self.failed.append({"input": str(source), "reason": str(error)})
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        sys.stderr.write(
+            f"error: {' '.join(str(error).split())}\n"
+        )  # at once: several threads may have something to say
+        sys.stderr.flush()
 
 
 def corrupt(corruption: Noise, number: int, page: int, values: Values) -> Values:

@@ -1,0 +1,27 @@
+"""A full disk where something is written is one line, and nothing is left half written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import disks
+
+RECORD = Path(__file__).parent / "records" / "disks.json"
+SAMPLE = ["an export for ONNX", "weights from PyTorch", "denoised pictures", "a prepared data set"]
+
+
+@pytest.mark.slow
+def test_full_disks(tmp_path):
+    inputs = disks.make_inputs(tmp_path / "inputs")
+    for number, name in enumerate(SAMPLE):
+        try:
+            with disks.small_disk(tmp_path / str(number)) as disk:
+                disks.try_place(name, inputs, disk)
+        except OSError as error:
+            pytest.skip(str(error))
+
+
+def test_the_record_has_every_place():
+    record = json.loads(RECORD.read_text())
+    assert [row["place"] for row in record["places"]] == list(disks.PLACES)
