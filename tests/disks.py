@@ -145,7 +145,7 @@ def try_place(name: str, inputs: Path, disk: Path) -> dict[str, Any]:
         assert all("no space left" in line for line in lines), (name, left, lines)
         assert "Traceback" not in result.err
         assert not half_files(disk), (name, left, half_files(disk))
-        said.append(lines[-1].replace(str(disk), "…"))
+        said.append(lines[-1].replace(str(disk), "…").replace(str(inputs).replace("/", "-"), "-"))
     result = finish(place, inputs, disk)
     assert result.status == 0, (name, result)
     return {"place": name, "said": said}

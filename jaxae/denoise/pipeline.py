@@ -132,9 +132,8 @@ class Pipeline:
 
     def _fail(self, source: Path, error: UserError) -> None:
         self.failed.append({"input": str(source), "reason": str(error)})
-        sys.stderr.write(
-            f"error: {' '.join(str(error).split())}\n"
-        )  # at once: several threads may have something to say
+        # in one piece: several threads may have something to say
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         sys.stderr.flush()
 
 
