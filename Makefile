@@ -21,7 +21,7 @@ test: $(VENV)/bin/python
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 docs: $(VENV)/bin/python
 	$(PIP) --editable '.[docs]'

@@ -21,6 +21,8 @@ class DataConfig:
     can be had, else the embedded one that takes its place."""
     limit: int | None = None
     """Train on the first N training images only."""
+    test_split: str = "test"
+    """Of a data set of TFDS, the split to test on; where there is no test, validation takes its place."""
 
     def __post_init__(self):
         _check_least("--data.limit", self.limit, 1)

@@ -9,7 +9,7 @@ from tests.fuzz.bench import bench
 from tests.fuzz.kinds import KINDS, share
 
 RECORD = Path(__file__).parent / "records" / "fuzz.json"
-SAMPLE = share(400)
+SAMPLE = share(260)
 
 # TensorStore reports a failed read once more, to an event loop that has ended
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

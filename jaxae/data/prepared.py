@@ -1,6 +1,7 @@
 """A prepared TFDS data set: its builder, which of its features are image and label, and what damage is called."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from jaxae.errors import UserError
 
+VALIDATION = ("validation", "val", "valid", "dev")
 CHUNK = 4096  # records read at a time: one call for many is fast, one call for all would fill the memory
 
 
@@ -50,11 +52,21 @@ def image_and_label(features, supervised_keys, name: str) -> tuple[str, str | No
     return image, pick(labels, ("label", *supervised[1:]))
 
 
-def check_split(info, split: str) -> None:
-    """Raise UserError unless the data set has `split`."""
-    if split not in info.splits:
-        there = ", ".join(sorted(info.splits)) or "none"
-        raise UserError(f"data set {info.full_name} has no split {split!r}; its splits: {there}")
+def find_split(info, split: str) -> str:
+    """The split called `split`; for the test split of a data set that has none, that for validation, with a warning.
+
+    Raises UserError where the data set has no such split.
+    """
+    if split in info.splits:
+        return split
+    if split == "test" and (other := next((name for name in VALIDATION if name in info.splits), None)):
+        warnings.warn(f"data set {info.full_name} has no split test: {other} takes its place", stacklevel=2)
+        return other
+    there = ", ".join(sorted(info.splits)) or "none"
+    raise UserError(
+        f"data set {info.full_name} has no split {split!r}; its splits: {there} "
+        "(--data.test-split names the one to test on)"
+    )
 
 
 def sizes_vary(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> UserError:
@@ -78,3 +90,28 @@ def damage_explained(builder) -> Iterator[None]:
             f"data set {builder.info.full_name} in {builder.data_dir} is damaged ({reason}); "
             "delete it and prepare it again"
         ) from error
+
+
+def serialized(builder, split: str) -> Iterator[bytes]:
+    """Serialized examples; TFRecord files, the format TFDS writes with TensorFlow, are read here."""
+    if builder.info.file_format.value == "tfrecord":
+        for file in builder.info.splits[split].filepaths:
+            yield from _tfrecords(Path(file))
+        return
+    source = builder.as_data_source(split).data_source
+    for start in range(0, len(source), CHUNK):
+        yield from source.__getitems__(range(start, min(start + CHUNK, len(source))))
+
+
+def _tfrecords(path: Path) -> Iterator[bytes]:
+    """Records of a TFRecord file: length (uint64), its CRC (4 bytes), the record, its CRC (4 bytes).
+
+    The format: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+    """
+    with path.open("rb") as file:
+        while header := file.read(12):
+            length = int.from_bytes(header[:8], "little")
+            record = file.read(length)
+            if len(header) != 12 or len(record) != length or len(file.read(4)) != 4:
+                raise ValueError(f"{path.name} is truncated")
+            yield record

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from jaxae.data.prepared import CHUNK, check_split, damage_explained, image_and_label, open_builder, sizes_vary
+from jaxae.data.prepared import damage_explained, find_split, image_and_label, open_builder, serialized, sizes_vary
 from jaxae.errors import UserError
 from jaxae.files import replacing
 
@@ -66,7 +66,7 @@ def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
 
     builder = open_builder(directory)
     name = builder.info.full_name
-    check_split(builder.info, split)
+    split = find_split(builder.info, split)
     image_key, label_key = image_and_label(builder.info.features, builder.info.supervised_keys, name)
     # Only these two are decoded, whatever else an example holds.
     wanted = [image_key, label_key] if label_key else [image_key]
@@ -94,30 +94,5 @@ def _decode(directory: Path, split: str) -> dict[str, np.ndarray]:
 def _examples(builder, split: str, features) -> Iterator[dict]:
     """Decoded examples in TFDS's order."""
     with damage_explained(builder):
-        for record in _records(builder, split):
+        for record in serialized(builder, split):
             yield features.deserialize_example_np(record)
-
-
-def _records(builder, split: str) -> Iterator[bytes]:
-    """Serialized examples; TFRecord files, the format TFDS writes with TensorFlow, are read here."""
-    if builder.info.file_format.value == "tfrecord":
-        for file in builder.info.splits[split].filepaths:
-            yield from _tfrecords(Path(file))
-        return
-    source = builder.as_data_source(split).data_source
-    for start in range(0, len(source), CHUNK):
-        yield from source.__getitems__(range(start, min(start + CHUNK, len(source))))
-
-
-def _tfrecords(path: Path) -> Iterator[bytes]:
-    """Records of a TFRecord file: length (uint64), its CRC (4 bytes), the record, its CRC (4 bytes).
-
-    The format: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
-    """
-    with path.open("rb") as file:
-        while header := file.read(12):
-            length = int.from_bytes(header[:8], "little")
-            record = file.read(length)
-            if len(header) != 12 or len(record) != length or len(file.read(4)) != 4:
-                raise ValueError(f"{path.name} is truncated")
-            yield record

@@ -21,7 +21,7 @@ class Records:
 
         self._builder = prepared.open_builder(directory)
         info = self._builder.info
-        prepared.check_split(info, split)
+        split = prepared.find_split(info, split)
         if info.file_format.value != "array_record":
             raise UserError(
                 f"data set {info.full_name} is stored as {info.file_format.value}, which cannot be read by index: "
@@ -61,9 +61,12 @@ class Records:
 
 def count_bytes(directory: Path, split: str) -> int:
     """About what the images of `split` take in memory."""
-    info = prepared.open_builder(directory).info
-    prepared.check_split(info, split)
-    shape = info.features[prepared.image_and_label(info.features, info.supervised_keys, info.full_name)[0]].shape
+    builder = prepared.open_builder(directory)
+    info, split = builder.info, prepared.find_split(builder.info, split)
+    key = prepared.image_and_label(info.features, info.supervised_keys, info.full_name)[0]
+    shape = info.features[key].shape
     if None in shape:  # known from an image alone
-        return Records(directory, split).nbytes
+        with prepared.damage_explained(builder):
+            record = next(iter(prepared.serialized(builder, split)))
+            shape = type(info.features)({key: info.features[key]}).deserialize_example_np(record)[key].shape
     return info.splits[split].num_examples * math.prod(shape)

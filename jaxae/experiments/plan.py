@@ -71,7 +71,9 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     chosen = data.resolve(config.data.name, launch.data.dir, fallback=experiment.fallback, wanted=experiment.data)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=chosen.name))
     train_images = load_train_images(config.data, launch, wanted.image_shape)
-    test = TestSet(chosen.name, _load(chosen.name, "test", launch.data.dir, wanted.image_shape), corruption)
+    test = TestSet(
+        chosen.name, _load(chosen.name, config.data.test_split, launch.data.dir, wanted.image_shape), corruption
+    )
     given, config = config.train.batch_size, settle_training(settle_model(config, train_images.shape[1:]))
     if given is None:
         config = fit_batch(config, devices)

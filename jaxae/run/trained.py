@@ -70,7 +70,7 @@ def open_images(
     Raises UserError where they cannot be had, or do not fit the network.
     """
     name, data_dir = _place(run, wanted)
-    images = data.load(name, split, data_dir, run.model.image_shape)
+    images = data.load(name, _own(run, name, split), data_dir, run.model.image_shape)
     models.check_image_shape(run.config.model, images.shape[1:])
     return name, images
 
@@ -78,7 +78,7 @@ def open_images(
 def open_labels(run: TrainedRun, wanted: DataOverride = OWN_DATA, split: str = "test") -> Int[np.ndarray, " n"] | None:
     """The class labels that belong to the images of `open_images`, or None where the data set has none."""
     name, data_dir = _place(run, wanted)
-    return data.load_labels(name, split, data_dir, run.model.image_shape)
+    return data.load_labels(name, _own(run, name, split), data_dir, run.model.image_shape)
 
 
 def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: NoiseOverride = OWN_NOISE) -> TestSet:
@@ -94,6 +94,10 @@ def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: Nois
         if (before.test, before.test_digest) != (now.test, now.test_digest):
             warnings.warn(f"{test.name} no longer holds the test images that the run was tested on", stacklevel=2)
     return test
+
+
+def _own(run: TrainedRun, name: str, split: str) -> str:
+    return run.config.data.test_split if (name, split) == (run.config.data.name, "test") else split
 
 
 def _place(run: TrainedRun, wanted: DataOverride) -> tuple[str, Path | None]:

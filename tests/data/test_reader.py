@@ -122,6 +122,23 @@ def test_a_missing_split_names_those_there_are(tmp_path, tiny_data_set, grey_ima
         load("tiny", "test", tmp_path)
 
 
+def test_validation_takes_the_place_of_a_test_split_that_is_missing(tmp_path, tiny_data_set, grey_images):
+    feature = tfds.features.Image(shape=(5, 6, 1))
+    examples = [{"image": png(image)} for image in grey_images]
+    tiny_data_set(tmp_path, {"image": feature}, {"train": examples, "validation": examples[:3]})
+    with pytest.warns(UserWarning, match=r"tiny/1\.0\.0 has no split test: validation takes its place"):
+        assert len(load("tiny", "test", tmp_path)) == 3
+    assert len(load("tiny", "validation", tmp_path)) == 3
+
+
+def test_the_room_of_tfrecords_of_unfixed_shape_is_known(tmp_path, tiny_data_set, grey_images, monkeypatch):
+    anything = tfds.features.Image(shape=(None, None, 1))
+    examples = [{"image": png(image)} for image in grey_images]
+    made = tiny_data_set(tmp_path, {"image": anything}, {"train": examples})
+    monkeypatch.setattr(records, "Records", None)  # which reads by index, as TFRecord cannot be
+    assert records.count_bytes(made, "train") == grey_images.nbytes
+
+
 def test_images_that_vary_in_size_or_are_none(tmp_path, tiny_data_set, grey_images):
     anything = tfds.features.Image(shape=(None, None, 1))
     tiny_data_set(

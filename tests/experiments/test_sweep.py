@@ -72,7 +72,7 @@ def test_a_full_directory_and_unknown_seeds_are_refused(prepared_data, tmp_path)
 @pytest.mark.slow
 def test_a_sweep_that_is_resumed_ends_as_one_that_was_not_stopped(prepared_data, tmp_path):
     data = ("--data.name", "digits_small", "--data.dir", prepared_data, "--data.limit", 256, "--train.ops", "xla")
-    members = ("--seeds", 0, 1, "--train.learning-rate", 1e-3, 1e30)  # two of them diverge
+    members = ("--seeds", 0, "--train.learning-rate", 1e-3, 1e30)  # one of them diverges
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert command(SWEEP, *data, *members, "--train.epochs", 2, "--run-dir", whole).status == 0
     assert command(SWEEP, *data, *members, "--train.epochs", 1, "--run-dir", stopped).status == 0
@@ -80,10 +80,8 @@ def test_a_sweep_that_is_resumed_ends_as_one_that_was_not_stopped(prepared_data,
     resumed = command(SWEEP, "--run-dir", stopped, "--resume", "--train.epochs", 2)
     assert resumed.status == 0, resumed.err
     assert "going on after epoch 1" in resumed.out
-    assert resumed.err.count("is left out") == 2
-    for name in ("seed0-rate0.001", "seed1-rate0.001"):
-        digests = [
-            json.loads((folder / name / "summary.json").read_text())["params_digest"] for folder in (whole, stopped)
-        ]
-        assert digests[0] == digests[1]
-        assert len((stopped / name / "metrics.jsonl").read_text().splitlines()) == 2
+    assert resumed.err.count("is left out") == 1
+    name = "seed0-rate0.001"
+    digests = [json.loads((folder / name / "summary.json").read_text())["params_digest"] for folder in (whole, stopped)]
+    assert digests[0] == digests[1]
+    assert len((stopped / name / "metrics.jsonl").read_text().splitlines()) == 2
