@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxae.data import load, load_labels, reader
+from jaxae.data import load, load_labels, reader, records
 from jaxae.errors import UserError
 
 
