@@ -218,6 +218,7 @@ def test_a_sweep_leaves_out_what_diverges(small, tmp_path):
     assert "holds no state" in result.err
     assert [path.name for path in sorted((tmp_path / "sweep" / "seed0-rate1e+30").iterdir())] == [
         "config.json",
+        "data.json",
         "launch.json",
     ]
 

@@ -1,5 +1,7 @@
+import jax
 import numpy as np
 import pytest
+from jax.sharding import AxisType
 
 from jaxae import data, noise
 from jaxae.config import Config, DataConfig, DataPlace, Launch, NoiseConfig, TrainConfig
@@ -7,6 +9,7 @@ from jaxae.data.records import Records
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, mnist_denoise, plan
+from jaxae.training import parallel
 
 SHAPE = (28, 28, 1)
 
@@ -57,6 +60,14 @@ def test_a_factor_for_images_up_to_255_is_said_to_drown_them():
     with pytest.warns(UserWarning, match="--noise.factor 25 is for images in .* of 255 it is 0.098"):
         plan.settle_noise(Config(noise=NoiseConfig("gaussian", 25.0)))
     plan.settle_noise(Config(noise=NoiseConfig("poisson", 25.0)))
+
+
+def test_a_batch_that_nobody_named_fits_itself_to_the_devices():
+    settled = plan.settle_training(Config(model="mnist"))
+    three = parallel.Devices(jax.make_mesh((3,), ("batch",), devices=jax.devices()[:3], axis_types=(AxisType.Auto,)))
+    with pytest.warns(UserWarning, match="126 images in a step: 3 devices cannot share 128 evenly"):
+        assert plan.fit_batch(settled, three).train.batch_size == 126
+    assert plan.fit_batch(settled, None) == settled
 
 
 def test_what_no_run_can_do_is_refused():

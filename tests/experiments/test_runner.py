@@ -28,7 +28,8 @@ def summary_of(run_dir):
 def test_a_run_leaves_what_the_design_says(run):
     run_dir, result = run
     assert {path.name for path in run_dir.iterdir()} == {
-        "config.json", "launch.json", "metrics.jsonl", "checkpoints", "figures", "summary.json", "report.html"
+        "config.json", "launch.json", "data.json", "metrics.jsonl", "checkpoints", "figures", "summary.json",
+        "report.html",
     }  # fmt: skip
     summary = summary_of(run_dir)
     assert summary["data"] == {"name": "mnist", "reason": None, "train_size": 512, "test_size": 10_000}

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -52,7 +53,8 @@ def test_a_sweep_leaves_runs_that_evaluate_like_lone_ones(prepared_data, tmp_pat
         assert (run_dir / "report.html").exists()
         assert list((run_dir / tensorboard.FOLDER).glob("events.*"))
     assert (tmp_path / "sweep" / "spread.png").read_bytes().startswith(b"\x89PNG")
-    assert "| gaussian 0.3, rate 0.001 | 2 |" in (tmp_path / "sweep" / "table.md").read_text()
+    # after one short epoch the outputs may still be alike, and then the table says so
+    assert re.search(r"\| gaussian 0\.3, rate 0\.001[^|]* \| 2 \|", (tmp_path / "sweep" / "table.md").read_text())
     lone = tmp_path / "lone"
     command("jaxae.experiments.mnist_denoise", *options, "--seed", 1, "--noise.factor", 0.3, "--run-dir", lone)
     ours, theirs = (

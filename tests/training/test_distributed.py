@@ -136,7 +136,10 @@ def test_only_several_processes_are_joined_unasked(variables, system):
     ("options", "names"),
     [
         (("--devices", 0), "--devices 0"),
-        (("--devices", 3), "128: 3 devices cannot share it evenly; the nearest that they can is 129"),
+        (
+            ("--devices", 3, "--train.batch-size", 128),
+            "128: 3 devices cannot share it evenly; the nearest that they can is 129",
+        ),
         (("--parallel", "pmap", "--data.placement", "stream"), "--parallel jit"),
         (("--distributed.coordinator", "localhost:1", "--distributed.process-id", 0), "--distributed.num-processes"),
         (("--distributed.num-processes", 2), "--distributed.coordinator"),
