@@ -18,11 +18,15 @@ Codes = Float[Array, "batch rows columns features"]
 
 
 class Recipe(NamedTuple):
-    """How a network is trained where the command line says nothing."""
+    """How a network is trained where the command line says nothing.
+
+    scaled_start: whether its fresh weights are scaled by what they answer, see `jaxae.training.scaled_start`.
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float
+    scaled_start: bool = False
 
 
 class Autoencoder(nn.Module):
@@ -129,7 +133,7 @@ class CifarAutoencoder(Autoencoder):
 
     image_shape = (32, 32, 3)
     least_size, size_step = 5, 1
-    recipes: ClassVar[Mapping[str, Recipe]] = {"plain": Recipe(10, 128, 1e-3), "fast": Recipe(5, 64, 2e-2)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {"plain": Recipe(10, 128, 1e-3), "fast": Recipe(5, 64, 2e-2, True)}
     reach = 4  # one pixel for each of four 3×3 layers
     micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 16, "xla_in_parts": 128}
 

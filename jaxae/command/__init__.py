@@ -43,6 +43,7 @@ def run_main(main: Callable[[], None], less: str = LESS) -> NoReturn:
     """
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {_one_line(message)}", file=sys.stderr)
     stopping.install()
+    accelerator.hide_missing_tpu()
     try:
         main()
         sys.stdout.flush()

@@ -15,6 +15,20 @@ IMPOSSIBLE = {
 }
 
 
+def hide_missing_tpu(root: Path = Path("/")) -> None:
+    """Keep libtpu, where it is installed without a TPU, from being asked for one: it says no in a page of warnings.
+
+    root: below which the machine's devices are looked for.
+    """
+    chips = [*(root / "dev").glob("accel[0-9]*"), *(root / "dev" / "vfio").glob("[0-9]*")]
+    said = any(os.environ.get(name) for name in ("JAX_PLATFORMS", "TPU_ACCELERATOR_TYPE"))
+    library, package = os.environ.get("TPU_LIBRARY_PATH", ""), importlib.util.find_spec("libtpu")
+    if chips or said or package is None or package.origin is None:
+        return
+    if not library or Path(library).parent == Path(package.origin).parent:  # JAX has set it, and not the user
+        os.environ["TPU_LIBRARY_PATH"] = __file__  # JAX goes on to the next platform when it finds no library there
+
+
 def refuse_impossible() -> str | None:
     """What is wrong with how JAX is set up, in one line; None where a command can work with it."""
     import jax

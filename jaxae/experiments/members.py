@@ -15,7 +15,7 @@ import numpy as np
 from jaxae.command.progress import Progress
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
-from jaxae.experiments.plan import Plan
+from jaxae.experiments.plan import Plan, initial_state
 from jaxae.run import directory, tensorboard
 from jaxae.run.checkpoints import Checkpoints
 from jaxae.run.scores import Scores, score
@@ -74,7 +74,7 @@ def train_members(plans: list[Plan], folder: Path, progress: Progress) -> list[M
         raise UserError("a sweep trains on images on the device: use --data.placement device, and --data.limit")
     images = population.PopulationImages(plans[0].train_images)
     hyper = population.stack([plan.hyper for plan in plans])
-    states = population.init_population(task, hyper, images.shape[1:])
+    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(initial_state, plans))
     with Checkpoints(folder) as checkpoints:
         # what is restored is bound to a device: by way of the host it is free to be spread over all of them
         states = jax.tree.map(jnp.asarray, jax.device_get(checkpoints.restore_latest(states)))

@@ -23,8 +23,20 @@ from jaxae.noise import Noise
 from jaxae.run import directory, tensorboard, trained, trained_on
 from jaxae.run.trained import TestSet
 from jaxae.run.trained_on import TrainedOn
-from jaxae.training import Hyperparameters, Task, hyperparameters, make_optimizer, parallel, steps_per_epoch
+from jaxae.training import (
+    Hyperparameters,
+    Task,
+    TrainState,
+    hyperparameters,
+    init,
+    make_optimizer,
+    parallel,
+    scaled_start,
+    start,
+    steps_per_epoch,
+)
 
+SCALED_ON = 256  # training images, where a recipe scales fresh parameters by what they answer
 MOST_FACTOR = 2  # of noise: images are in [0, 1]
 
 
@@ -82,6 +94,19 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     hyper = hyperparameters(config.seed, config.train.learning_rate, corruption)
     seen = trained_on.take_down(train_images, test.images)
     return Plan(config, launch, task, hyper, train_images, test, chosen.reason, seen, load_start(config))
+
+
+def initial_state(plan: Plan) -> TrainState:
+    """The state in which the run begins: of fresh parameters, scaled where its recipe says so, or of another run's."""
+    task, images = plan.task, plan.train_images
+    if plan.start is not None:
+        return start(task, plan.start)
+    fresh = init(task, plan.hyper, images.shape[1:])
+    if not models.find(plan.config.model).recipes[plan.config.recipe].scaled_start:
+        return fresh
+    first = images.source if isinstance(images, Stream) else images
+    first = first[np.arange(min(len(images), SCALED_ON))]
+    return start(task, scaled_start(task, plan.hyper, fresh.params, first))
 
 
 def with_absolute_paths(config: Config) -> Config:

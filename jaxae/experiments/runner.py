@@ -17,11 +17,11 @@ from jaxae.command.progress import Progress
 from jaxae.config import Config, Launch, command_words, flags
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
-from jaxae.experiments.plan import Experiment, Plan, make_plan
+from jaxae.experiments.plan import Experiment, Plan, initial_state, make_plan
 from jaxae.run import directory, figures, health, summary, tensorboard
 from jaxae.run.checkpoints import Checkpoints
 from jaxae.run.scores import Scores, score
-from jaxae.training import TrainState, distributed, epochs_done, fit, init, parallel, source, start, steps_per_epoch
+from jaxae.training import TrainState, distributed, epochs_done, fit, parallel, source, steps_per_epoch
 
 LESS = "take a smaller --train.batch-size or --data.limit"  # what to do where memory is out
 
@@ -126,8 +126,7 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[Tra
     """
     task, run_dir, writes = plan.task, plan.launch.run_dir, distributed.is_first()
     images = source(plan.train_images, task.devices)
-    fresh = init(task, plan.hyper, images.shape[1:]) if plan.start is None else start(task, plan.start)
-    hyper, state = parallel.put((plan.hyper, fresh), task.devices)
+    hyper, state = parallel.put((plan.hyper, initial_state(plan)), task.devices)
     state = checkpoints.restore_latest(state)
     done = epochs_done(task, state, len(images))
     history = [record for record in directory.read_history(run_dir) if record["epoch"] <= done]

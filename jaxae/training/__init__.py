@@ -4,6 +4,7 @@ runs at once (`population`), many devices and processes (`parallel`, `distribute
 
 from jaxae.training.fit import Epoch, fit
 from jaxae.training.recipes import make_optimizer
+from jaxae.training.scaled_start import scaled_start
 from jaxae.training.sources import Source, source
 from jaxae.training.step import (
     Hyperparameters,
@@ -32,6 +33,7 @@ __all__ = [
     "init",
     "loss_fn",
     "make_optimizer",
+    "scaled_start",
     "source",
     "start",
     "steps_per_epoch",

@@ -23,7 +23,7 @@ from jaxae.training import parallel
 
 Images = Float[Array, "batch height width channels"]
 
-INIT, SHUFFLE, NOISE, TARGET_NOISE = range(4)  # what a key is for
+INIT, SHUFFLE, NOISE, TARGET_NOISE, SCALE = range(5)  # what a key is for
 
 
 class Task(NamedTuple):
