@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, PyTree, UInt8
 
@@ -12,7 +13,7 @@ from jaxae.training.step import SCALE, Hyperparameters, Task, to_float
 Images = Float[Array, "batch height width channels"]
 
 
-def scaled_start(task: Task, hyper: Hyperparameters, params: PyTree, images: UInt8[Array, "n h w c"]) -> PyTree:
+def scaled_start(task: Task, hyper: Hyperparameters, params: PyTree, images: UInt8[np.ndarray, "n h w c"]) -> PyTree:
     """`params` scaled, see `scale`, by what they answer to `images` with the run's own noise on them."""
     model = task.model.clone(way="xla", dtype=jnp.dtype("float32"))  # activations are [image, row, column, filter]
     return ops.jit(_scale, static_argnums=0)(model, hyper, params, jnp.asarray(images))
