@@ -56,7 +56,8 @@ def read(run_dir: Path) -> TrainedOn | None:
         return None
     try:
         record = TrainedOn(**json.loads(path.read_bytes()))
-        if not all(isinstance(value, int | str | None) for value in record):
+        kinds = zip(record, (int, int, str | None, str), strict=True)
+        if not all(isinstance(value, kind) for value, kind in kinds):
             raise ValueError("its fields are of other types")
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}; remove it to do without") from error
