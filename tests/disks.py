@@ -34,7 +34,6 @@ class Place(NamedTuple):
 
     arguments: Callable[[Path, Path], tuple[Any, ...]]  # of the folder of inputs and the one to write to
     room: int = 0  # bytes with which it gets half way
-    needed: bool = True  # or can the command do without: a cache
     again: tuple[str, ...] = ()  # what is added to go on where there is room again
 
 

@@ -1,5 +1,6 @@
 """A full disk where something is written is one line, and nothing is left half written."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -15,11 +16,12 @@ SAMPLE = ["an export for ONNX", "weights from PyTorch", "denoised pictures", "a 
 def test_full_disks(tmp_path):
     inputs = disks.make_inputs(tmp_path / "inputs")
     for number, name in enumerate(SAMPLE):
-        try:
-            with disks.small_disk(tmp_path / str(number)) as disk:
-                disks.try_place(name, inputs, disk)
-        except OSError as error:
-            pytest.skip(str(error))
+        with contextlib.ExitStack() as stack:
+            try:
+                disk = stack.enter_context(disks.small_disk(tmp_path / str(number)))
+            except OSError as error:
+                pytest.skip(str(error))
+            disks.try_place(name, inputs, disk)
 
 
 def test_the_record_has_every_place():

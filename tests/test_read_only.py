@@ -37,7 +37,6 @@ def run_dir(tmp_path):
         subprocess.run(["umount", place], check=True)
 
 
-@pytest.mark.slow
 def options(tmp_path):
     """Few pictures as a data set."""
     make_images(tmp_path / "images")

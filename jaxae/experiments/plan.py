@@ -93,7 +93,7 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     task = make_task(config, corruption, len(train_images), devices)
     hyper = hyperparameters(config.seed, config.train.learning_rate, corruption)
     seen = trained_on.take_down(train_images, test.images)
-    return Plan(config, launch, task, hyper, train_images, test, chosen.reason, seen, load_start(config))
+    return Plan(config, launch, task, hyper, train_images, test, chosen.reason, seen, load_start(config, launch))
 
 
 def initial_state(plan: Plan) -> TrainState:
@@ -118,9 +118,12 @@ def with_absolute_paths(config: Config) -> Config:
     return dataclasses.replace(config, data=dataclasses.replace(config.data, name=name), init_from=start)
 
 
-def load_start(config: Config) -> PyTree | None:
-    """The parameters that a settled `config` wants to start from; UserError where they are of another network."""
-    if config.init_from is None:
+def load_start(config: Config, launch: Launch) -> PyTree | None:
+    """The parameters that a settled `config` wants to start from; None for a run that has a checkpoint to go on from.
+
+    Raises UserError where there are none, or of another network.
+    """
+    if config.init_from is None or any((launch.run_dir / "checkpoints").glob("[0-9]*")):
         return None
     run = trained.restore(config.init_from)
     if run.config.model != config.model:

@@ -146,6 +146,7 @@ def claim(config: Config, launch: Launch, images: TrainedOn | None = None) -> No
     if images is not None:
         trained_on.write(run_dir, images)
     files.write_json(run_dir / CONFIG, _record(config))
+    files.sync(run_dir.parent)  # which knows the run's own name
 
 
 def read_history(run_dir: Path) -> list[dict[str, Any]]:

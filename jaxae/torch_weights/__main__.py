@@ -85,6 +85,8 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     Optimizer state and step count are those of a fresh run.
     """
     run_dir = arguments.run_dir
+    if run_dir.is_symlink() and not run_dir.exists():
+        raise UserError(f"{run_dir} is a link that leads nowhere: name a new directory")
     if run_dir.exists() and not (run_dir.is_dir() and not any(run_dir.iterdir())):
         raise UserError(f"{run_dir} is there already: name a new directory")
     params = jax.tree.map(jnp.asarray, from_torch(files.read_original(arguments.file, arguments.model)))

@@ -1,6 +1,7 @@
 """A run goes on on the images that it was trained on, wherever they lie, and on no others."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -75,7 +76,9 @@ def test_what_has_changed_in_words():
 
 def test_a_damaged_record_is_named(tmp_path):
     assert trained_on.read(tmp_path) is None
-    for content in ("{", "[]", '{"train": 1}', '{"train": [], "test": 1, "train_digest": "", "test_digest": ""}'):
+    wrong = ({"train": None}, {"train": "x"}, {"test": []}, {"test_digest": None}, {"train_digest": 1})
+    broken = [json.dumps(BEFORE._asdict() | change) for change in wrong]
+    for content in ("{", "[]", '{"train": 1}', *broken):
         (tmp_path / trained_on.FILE).write_text(content)
         with pytest.raises(UserError, match=r"data\.json is damaged"):
             trained_on.read(tmp_path)
@@ -101,6 +104,10 @@ def test_a_run_starts_from_another_of_its_network(plan_of, tmp_path):
     made = plan_of("photos", init_from=tmp_path / "before")
     jax.tree.map(np.testing.assert_array_equal, made.start, params)
     assert directory.load_config(tmp_path / "run").init_from == tmp_path / "before"
+    (tmp_path / "run" / "checkpoints" / "1").mkdir(parents=True)
+    (tmp_path / "before").rename(tmp_path / "gone")
+    assert plan_of("photos", resume=True, init_from=tmp_path / "before").start is None  # it has come further than that
+    (tmp_path / "gone").rename(tmp_path / "before")
     settings = Config(
         DataConfig(f"folder:{tmp_path / 'photos'}"), train=TrainConfig(2, 8), init_from=tmp_path / "before"
     )
