@@ -9,6 +9,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from tests.process import CACHE
+from tests.tiny_data_set import write_few
 
 PATH = Path(__file__).parent.parent / "experiments" / "colab_tpu.ipynb"
 SMALL = {
@@ -58,10 +59,12 @@ def test_its_outputs_are_cleared():
 
 
 @pytest.mark.slow
-def test_it_runs_from_end_to_end(kernel, prepared_data, tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared_data))
+def test_it_runs_from_end_to_end(kernel, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+    write_few(tmp_path / "data", "mnist", channels=1, size=28)
+    (tmp_path / "work").mkdir()
     read = notebook(**SMALL)
-    printed = execute(read, tmp_path)
+    printed = execute(read, tmp_path / "work")
     assert "2 device(s): cpu" in printed
     assert "epoch 1/1" in printed
     assert "gaussian 0.5, rate 0.001" in printed

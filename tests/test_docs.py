@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.process import environment
+from tests.tiny_data_set import write_few
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -28,16 +29,19 @@ def snippets(path: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_every_snippet_runs(request, tmp_path):
+def test_every_snippet_runs(tmp_path):
     variables = environment() | {name: NOWHERE for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables["TFDS_DATA_DIR"] = str(request.config.cache.mkdir("tensorflow_datasets"))
+    variables["TFDS_DATA_DIR"] = str(tmp_path / "data")
+    for name, channels, size in (("digits_small", 1, 28), ("dead_leaves_small", 3, 32)):
+        write_few(tmp_path / "data", name, channels, size, train=2100)  # a snippet takes 2,048 of them
+    (tmp_path / "work").mkdir()
     found = [(path.name, *snippet) for path in PAGES for snippet in snippets(path)]
     assert len(found) > 20
     done = subprocess.run(
         [sys.executable, "-P", ROOT / "tests" / "snippets.py"],
         input=json.dumps(found),
-        cwd=tmp_path,
+        cwd=tmp_path / "work",
         env=variables,
         capture_output=True,
         text=True,

@@ -21,8 +21,11 @@ def place(tmp_path_factory):
         yield place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_generated_cases(kind, place):
+    if kind in ("state dicts", "pickles"):
+        pytest.importorskip("torch")
     KINDS[kind].check(place, SAMPLE[kind])
 
 

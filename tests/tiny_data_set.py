@@ -2,6 +2,28 @@
 
 from pathlib import Path
 
+import numpy as np
+
+
+def write_few(data_dir: Path, name: str, channels: int, size: int, train: int = 512, test: int = 64) -> None:
+    """Write `name` as a data set of few pictures of squares, to stand in for one whose images take long to read."""
+    import tensorflow_datasets as tfds
+
+    random = np.random.default_rng(0)
+
+    def pictures(count: int) -> list[dict]:
+        images = np.zeros((count, size, size, channels), np.uint8)
+        for image in images:
+            top, left, side = random.integers(0, size // 2, 3)
+            image[top : top + side + 4, left : left + side + 4] = random.integers(80, 256, channels)
+        return [{"image": image, "label": number % 10} for number, image in enumerate(images)]
+
+    features = {
+        "image": tfds.features.Tensor(shape=(size, size, channels), dtype=np.uint8),
+        "label": tfds.features.ClassLabel(num_classes=10),
+    }
+    write_tiny(data_dir, features, {"train": pictures(train), "test": pictures(test)}, name)
+
 
 def write_tiny(
     data_dir: Path, features: dict, splits: dict[str, list[dict]], name: str = "tiny", file_format: str = "array_record"

@@ -96,4 +96,4 @@ def enable_compilation_cache() -> None:
         raise UserError(line)
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(files.user_cache() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)  # reading one back takes 0.02

@@ -9,6 +9,7 @@ import jax
 import pytest
 
 from jaxae.command import accelerator
+from tests.kills.jobs import make_images
 from tests.process import command, refused
 
 MNIST = "jaxae.experiments.mnist_denoise"
@@ -42,13 +43,15 @@ REFUSED = [
 
 
 @pytest.fixture(scope="module")
-def trained(prepared_data, tmp_path_factory):
+def trained(tmp_path_factory):
     """`trained(**variables)`: the summary of a short run under them."""
+    images = tmp_path_factory.mktemp("images") / "images"
+    make_images(images)
 
     def train(**variables):
         run_dir = tmp_path_factory.mktemp("runs") / "run"
-        small = ("--data.name", "digits_small", "--data.dir", prepared_data, "--data.limit", 128, "--train.epochs", 1)
-        result = command(MNIST, *small, "--train.ops", "xla", "--run-dir", run_dir, **variables)
+        small = ("--data.name", f"folder:{images}", "--train.batch-size", 32, "--train.epochs", 1, "--train.ops", "xla")
+        result = command(MNIST, *small, "--run-dir", run_dir, **variables)
         assert result.status == 0, result.err
         return json.loads((run_dir / "summary.json").read_text())
 

@@ -7,6 +7,7 @@ from jaxae.config import DataConfig
 from jaxae.errors import UserError
 from jaxae.experiments import sweep
 from jaxae.run import tensorboard
+from tests.kills.jobs import make_images
 from tests.process import command, refused
 
 SWEEP = "jaxae.experiments.sweep"
@@ -45,6 +46,7 @@ def test_noise_that_is_given_is_never_dropped():
 @pytest.mark.slow
 def test_a_sweep_leaves_runs_that_evaluate_like_lone_ones(prepared_data, tmp_path):
     options = ("--data.name", "digits_small", "--data.dir", prepared_data, "--data.limit", 512, "--train.epochs", 1)
+    options += ("--train.ops", "xla")
     members = ("--seeds", 0, 1, "--noise.factor", 0.3, "--log.tensorboard")
     result = command(SWEEP, *options, *members, "--run-dir", tmp_path / "sweep")
     assert result.status == 0, result.err
@@ -72,8 +74,9 @@ def test_a_full_directory_and_unknown_seeds_are_refused(prepared_data, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_resumed_ends_as_one_that_was_not_stopped(prepared_data, tmp_path):
-    data = ("--data.name", "digits_small", "--data.dir", prepared_data, "--data.limit", 256, "--train.ops", "xla")
+def test_a_sweep_that_is_resumed_ends_as_one_that_was_not_stopped(tmp_path):
+    make_images(tmp_path / "images")
+    data = ("--data.name", f"folder:{tmp_path / 'images'}", "--train.batch-size", 32, "--train.ops", "xla")
     members = ("--seeds", 0, "--train.learning-rate", 1e-3, 1e30)  # one of them diverges
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert command(SWEEP, *data, *members, "--train.epochs", 2, "--run-dir", whole).status == 0

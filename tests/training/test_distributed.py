@@ -12,6 +12,7 @@ import pytest
 
 from jaxae.run.trained import restore
 from jaxae.training import distributed
+from tests.kills.jobs import make_images
 from tests.process import command, environment, free_port, refused
 
 MNIST = "jaxae.experiments.mnist_denoise"
@@ -54,9 +55,10 @@ def params_of(run_dir):
 
 
 @pytest.fixture(scope="module")
-def options(prepared_data):
-    return ("--data.name", "digits_small", "--data.dir", prepared_data, "--data.limit", 256, "--train.batch-size", 32,
-            "--train.ops", "xla")  # fmt: skip
+def options(tmp_path_factory):
+    images = tmp_path_factory.mktemp("images") / "images"
+    make_images(images)
+    return ("--data.name", f"folder:{images}", "--train.batch-size", 32, "--train.ops", "xla")
 
 
 @pytest.mark.slow
