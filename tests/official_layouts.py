@@ -138,7 +138,8 @@ def cifar(splits: Splits, classes: list[list[str]]) -> dict[str, Callable[[Path]
 
 def real_mnist(data: Path) -> Splits:
     """From the official files."""
-    return next(layouts.find("mnist", data / "mnist")).splits
+    [found] = layouts.find("mnist", data / "mnist")
+    return found.splits
 
 
 def real_cifar10(data: Path) -> Splits:

@@ -52,44 +52,49 @@ def content(split: Split) -> str:
     return hashlib.sha256(b"".join(sorted(hashlib.sha256(row).digest() for row in rows))).hexdigest()
 
 
-def find(name: str, path: Path) -> Iterator[Found]:
+def find(name: str, path: Path) -> list[Found]:
     """Every data set of the form of the official `name` in the folder, at whatever level, or in the file `path`.
 
-    Raises UserError where one is begun but broken.
+    Raises UserError where there is none but one that is begun or broken.
     """
     read = {"cifar10": _cifar, "cifar100": _cifar}.get(name, _idx)
     if path.is_file():
-        yield from _in_file(read, name, path)
-        return
-    for folder in _folders(path):
+        return [found for found in [_in_file(read, name, path)] if found is not None]
+    tries: list[Callable[[], Found | None]] = []
+    for folder in folders(path):
         files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.stat().st_size <= LARGEST]
-        for file in files:
-            if file.name.endswith((".npz", ".tar.gz", ".tgz", ".tar")):
-                yield from _in_file(read, name, file)
+        packed = [file for file in files if file.name.endswith((".npz", ".tar.gz", ".tgz", ".tar"))]
+        tries += [partial(_in_file, read, name, file) for file in packed]
         # Kaggle's folders are called as the one file in each
         inside = [file for child in sorted(folder.glob("*ubyte")) if child.is_dir() for file in child.iterdir()]
-        found = read(name, folder, {file.name: file.read_bytes for file in [*inside, *files]})
-        if found is not None:
-            yield found
+        tries.append(partial(read, name, folder, {file.name: file.read_bytes for file in [*inside, *files]}))
+    found, broken = [], []
+    for attempt in tries:
+        try:
+            found.append(attempt())
+        except UserError as error:  # what else lies there may be another program's
+            broken.append(error)
+    found = [each for each in found if each is not None]
+    if broken and not found:
+        raise broken[0]
+    return found
 
 
-def _folders(path: Path, depth: int = DEPTH) -> Iterator[Path]:
+def folders(path: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """The folder `path` and those below it, hidden ones left out, and Kaggle's that are files in all but name."""
     yield path
     if depth:
         for child in sorted(path.iterdir()):
             if child.is_dir() and not child.name.startswith(".") and not child.name.endswith("ubyte"):
-                yield from _folders(child, depth - 1)
+                yield from folders(child, depth - 1)
 
 
-def _in_file(read: Callable, name: str, path: Path) -> Iterator[Found]:
+def _in_file(read: Callable, name: str, path: Path) -> Found | None:
     if path.suffix == ".npz":
-        found = _keras(path) if read is _idx else None
-    elif path.name.endswith((".tar.gz", ".tgz", ".tar")):
-        found = read(name, path, _members(path)) if read is _cifar else None
-    else:
-        found = None
-    if found is not None:
-        yield found
+        return _keras(path) if read is _idx else None
+    if path.name.endswith((".tar.gz", ".tgz", ".tar")):
+        return read(name, path, _members(path)) if read is _cifar else None
+    return None
 
 
 def _members(path: Path) -> Files:

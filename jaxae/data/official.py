@@ -55,37 +55,49 @@ def png(image: UInt8[np.ndarray, "height width *channels"]) -> bytes:
     return cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)[1].tobytes()
 
 
-def open_path(name: str, path: Path) -> layouts.Found | None:
-    """The official data set `name` in the folder or the file `path`, in whatever form; None for the official files.
+def open_path(name: str, path: Path) -> layouts.Found | Path:
+    """The official data set `name` in the folder or the file `path`, in whatever form; of official files their folder.
 
     Raises UserError where there is none there, or one that holds something else. Of a data set whose `CONTENT` is not
     known a warning says that it was taken as it is.
     """
     if not path.exists():
         raise UserError(f"there is no {path}; --from names the official files of {name}, or a folder that they are in")
-    if path.is_dir() and _are_original(name, path):
-        return None
-    found = list(layouts.find(name, path))
+    for folder in [path.parent] if path.is_file() else layouts.folders(path):
+        if _are_original(name, folder) and (path.is_dir() or len(files(name)) == 1):
+            return folder
+    found = {}  # by what they hold: the same may lie there twice
+    for each in layouts.find(name, path):
+        found.setdefault(tuple(layouts.content(each.splits[split]) for split in ("train", "test")), each)
     if not found:
         urls = " and ".join(files(name))
         raise UserError(f"{path} holds no {name} in a form that is known (see docs/official.md); fetch {urls}")
-    if name not in CONTENT:
-        if len(found) > 1:
-            raise UserError(f"{found[0].where} and {found[1].where} may both be {name}: name the one that is meant")
-        warnings.warn(
-            f"{found[0].where} is taken for {name} as it is: which images it must hold is not known here, as it is of "
-            f"{' and '.join(CONTENT)}",
-            stacklevel=3,
-        )
-        return found[0]
-    digests = [{split: layouts.content(part) for split, part in each.splits.items()} for each in found]
-    for each, digest in zip(found, digests, strict=True):
-        if digest == CONTENT[name]:
+    official = {tuple(digests.values()): other for other, digests in CONTENT.items()}
+    for digests, each in found.items():
+        if official.get(digests) == name:
             return each
-    known = [other for other, digest in CONTENT.items() if digest in digests]
-    wrong = " and ".join(split for split in ("train", "test") if digests[0][split] != CONTENT[name][split])
-    what = f"is {known[0]}" if known else f"does not hold the official {wrong} images of {name}, with their labels"
-    raise UserError(f"{found[0].where} {what} (SHA-256 {digests[0]}); fetch {' and '.join(files(name))}")
+    others = {digests: each for digests, each in found.items() if digests not in official}
+    if not others or name in CONTENT:
+        digests, each = next(iter((others or found).items()))
+        what = f"is {official[digests]}" if digests in official else f"does not hold the official {name}"
+        said = ", ".join(f"{split} {digest}" for split, digest in zip(("train", "test"), digests, strict=True))
+        raise UserError(f"{each.where} {what} (SHA-256 of its content: {said}); fetch {' and '.join(files(name))}")
+    return _only_one(name, list(others.values()))
+
+
+def _only_one(name: str, found: list[layouts.Found]) -> layouts.Found:
+    """The one of `found` that is `name`, as far as their folders' names tell."""
+    called = name.replace("_", "")
+    named = [each for each in found if called in (part.lower() for part in each.where.parts)]
+    if len(named or found) > 1:
+        raise UserError(f"{found[0].where} and {found[1].where} may both be {name}: name the one that is meant")
+    chosen = (named or found)[0]
+    warnings.warn(
+        f"{chosen.where} is taken for {name} as it is: which images it must hold is not known here, as it is of "
+        f"{' and '.join(CONTENT)}",
+        stacklevel=3,
+    )
+    return chosen
 
 
 def _are_original(name: str, folder: Path) -> bool:

@@ -47,7 +47,7 @@ def prepare(name: str, data_dir: Path | None = None, from_path: Path | None = No
         data_dir.mkdir(parents=True, exist_ok=True)
         with _exclusive(data_dir / f".{name}.lock"):
             # Another process may have prepared it while this one waited.
-            return find(name, data_dir) or _build(name, data_dir, from_path, found)
+            return find(name, data_dir) or _build(name, data_dir, found)
     except OSError as error:
         if error.errno is None:
             raise
@@ -57,7 +57,7 @@ def prepare(name: str, data_dir: Path | None = None, from_path: Path | None = No
         ) from error
 
 
-def _build(name: str, data_dir: Path, from_path: Path | None, found: Found | None) -> Path:
+def _build(name: str, data_dir: Path, found: Found | Path | None) -> Path:
     import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import downloader
@@ -66,13 +66,13 @@ def _build(name: str, data_dir: Path, from_path: Path | None, found: Found | Non
 
     print(f"preparing data set {name} in {data_dir} (once)", file=sys.stderr)
     builder = _builder_class(name)(data_dir=str(data_dir), file_format="array_record")
-    if found is not None:
+    if isinstance(found, Found):
         builder.found = found
     final = Path(builder.data_dir)
     for unfinished in final.parent.glob(f"incomplete.*_{final.name}"):  # of a killed process: this one has the lock
         shutil.rmtree(unfinished)
     downloader.MAX_RETRIES = RETRIES
-    config = tfds.download.DownloadConfig(manual_dir=from_path if found is None else None, try_download_gcs=False)
+    config = tfds.download.DownloadConfig(manual_dir=found if isinstance(found, Path) else None, try_download_gcs=False)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:

@@ -88,7 +88,7 @@ def test_an_archive_that_is_not_the_official_one(tmp_path, few, taken_for_offici
     path = tmp_path / "cifar-10-binary.tar.gz"
     members = official_members(few)
     write_archive(path, members)
-    with pytest.raises(UserError, match="does not hold the official train and test images of cifar10"):
+    with pytest.raises(UserError, match="does not hold the official cifar10"):
         prepare("cifar10", tmp_path / "data", tmp_path)
     whole = path.read_bytes()
     for content in (whole[:-5000], b"", b"nonsense"):

@@ -119,7 +119,7 @@ def test_an_image_that_is_not_the_official_one_is_found_out(real_data, tmp_path)
     content = bytearray(gzip.decompress(labels.read_bytes()))
     content[100] ^= 1
     labels.write_bytes(gzip.compress(content))
-    with pytest.raises(UserError, match=r"files does not hold the official test images of mnist.* fetch https://"):
+    with pytest.raises(UserError, match=r"files does not hold the official mnist .* fetch https://"):
         prepare("mnist", tmp_path / "data", tmp_path / "files")
     labels.write_bytes(b"truncated")
     with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz is not an idx file"):

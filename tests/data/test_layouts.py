@@ -68,7 +68,7 @@ def test_the_real_data_is_official_in_every_form(tmp_path, real_data):
         images, labels = (read("mnist", split, tmp_path / "data") for read in (load, load_labels))
         prepared = Split(images, labels.astype(np.uint8)[:, None])
         assert layouts.content(prepared) == official.CONTENT["mnist"][split]
-    with pytest.raises(UserError, match=r"does not hold the official test images of mnist, with their labels"):
+    with pytest.raises(UserError, match="does not hold the official mnist"):
         prepare("mnist", tmp_path / "other", official_layouts.npz(mnist | {"test": mnist["train"]}, tmp_path / "b.npz"))
 
 
@@ -78,11 +78,39 @@ def test_what_is_not_known_to_be_official_is_said_to_be_so(tmp_path):
     with pytest.warns(UserWarning, match="is taken for kmnist as it is"):
         prepare("kmnist", tmp_path / "data", path)
     assert load("kmnist", "test", tmp_path / "data").shape == (4, 28, 28, 1)
-    with pytest.raises(UserError, match="does not hold the official train and test images of mnist"):
+    with pytest.raises(UserError, match="does not hold the official mnist"):
         prepare("mnist", tmp_path / "data", path)
     official_layouts.MNIST["Keras's `mnist.npz`"](small((28, 28, 1), [5]), tmp_path)
     with pytest.raises(UserError, match="may both be fashion_mnist"):
         prepare("fashion_mnist", tmp_path / "data", tmp_path)
+    torchvision = tmp_path / "torchvision"
+    for name, most in (("FashionMNIST", 7), ("KMNIST", 3)):
+        official_layouts.write(torchvision / name / "raw", official_layouts.idx_files(small((28, 28, 1), [most])))
+    with pytest.warns(UserWarning, match=r"KMNIST/raw is taken for kmnist"):
+        official.open_path("kmnist", torchvision)
+
+
+def test_another_official_data_set_is_not_taken_for_one_that_is_not_known(tmp_path, monkeypatch):
+    splits = small((28, 28, 1), [10])
+    official_layouts.write(tmp_path / "files", official_layouts.idx_files(splits))
+    monkeypatch.setitem(official.CONTENT, "mnist", {name: layouts.content(split) for name, split in splits.items()})
+    with pytest.raises(UserError, match="files is mnist"):
+        prepare("kmnist", tmp_path / "data", tmp_path / "files")
+
+
+def test_what_is_there_twice_or_beside_something_else_is_found(tmp_path, monkeypatch):
+    splits = small((32, 32, 3), [20, 100])
+    for make in official_layouts.cifar(splits, CLASSES_100).values():
+        make(tmp_path / "cifar")
+    with pytest.warns(UserWarning, match="is taken for cifar100"):
+        assert official.open_path("cifar100", tmp_path / "cifar").classes == CLASSES_100
+    digits = small((28, 28, 1), [10])
+    official_layouts.write(tmp_path / "data" / "MNIST" / "raw", official_layouts.idx_files(digits))
+    (tmp_path / "data" / "EMNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "data" / "EMNIST" / "raw" / "emnist-letters-train-labels-idx1-ubyte").write_bytes(b"other")
+    np.savez(tmp_path / "data" / "imdb.npz", **{f"{x}_{split}": np.zeros(3) for x in "xy" for split in digits})
+    [found] = layouts.find("mnist", tmp_path / "data")
+    check(found, digits)
 
 
 def test_what_is_broken_or_incomplete_is_named(tmp_path):

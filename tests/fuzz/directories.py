@@ -127,7 +127,7 @@ def official_files(bench: Bench, count: int) -> None:
         def check(content, packed):
             path = own / "train-images-idx3-ubyte.gz"
             path.write_bytes(content)
-            bench.read(lambda: list(layouts.find("mnist", own)))
+            bench.read(layouts.find, "mnist", own)
             bench.read(layouts.read_idx, content, "file")
             path.write_bytes(packed)
             bench.read(layouts.read_archive, "cifar10", path)
