@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,14 +40,16 @@ def resident(process: int) -> float:
 
 def watch(process: subprocess.Popen, progress: Callable[[], int], total: int) -> dict[str, Any]:
     """Seconds and memory of each tenth of `total`, as `progress` shows it, until `process` ends."""
-    marks, began, most = [], time.monotonic(), 0.0
+    marks, began, most, said = [], time.monotonic(), 0.0, []
+    reader = threading.Thread(target=lambda: said.append(process.communicate()[0]))  # or a full pipe would stop it
+    reader.start()
     while process.poll() is None:
         most = max(most, resident(process.pid))
         while len(marks) < 10 and progress() >= total * (len(marks) + 1) // 10:
             marks.append((time.monotonic() - began, most))
             most = resident(process.pid)
         time.sleep(0.02)
-    said = process.communicate()[0]
+    reader.join()
     assert process.returncode == 0, said
     tenths = np.diff([0.0, *(seconds for seconds, _ in marks)])
     memory = [mib for _, mib in marks]
