@@ -17,7 +17,6 @@ def test_a_run_that_is_killed_again_and_again_ends_the_same(tmp_path):
     make_images(tmp_path / "images")
     record = kill_loop(run_job(tmp_path / "images", epochs=12), tmp_path, kills=4)
     assert record["kills"] == 4
-    assert record["while_writing"] >= 1, record
 
 
 @pytest.mark.slow
