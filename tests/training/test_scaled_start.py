@@ -42,16 +42,18 @@ def test_a_filter_that_answers_the_same_to_everything_stays_finite():
     assert abs(scaled["encoder_0"]["bias"][2]) < 1e-6
 
 
-def test_a_run_starts_from_them_where_its_recipe_says_so(prepared_data, tmp_path):
-    def start(recipe):
-        settings = Config(DataConfig("dead_leaves_small", 64), train=TrainConfig(1, 8), recipe=recipe)
-        launch = Launch(DataPlace(prepared_data), run_dir=tmp_path / recipe)
+def test_a_run_starts_from_them_where_its_recipe_says_so(prepared_data, tmp_path, monkeypatch):
+    def start(name):
+        settings = Config(DataConfig("dead_leaves_small", 64), train=TrainConfig(1, 8), recipe="fast")
+        launch = Launch(DataPlace(prepared_data), run_dir=tmp_path / name)
         made = plan.make_plan(cifar10_denoise.EXPERIMENT, settings, launch)
         first = training.init(made.task, made.hyper, (32, 32, 3)).params
         return digest(plan.initial_state(made).params), digest(first)
 
     plain, as_drawn = start("plain")
     assert plain == as_drawn
-    fast, as_drawn = start("fast")
-    assert fast != as_drawn
-    assert start("fast")[0] == fast
+    recipe = models.CifarAutoencoder.recipes["fast"]._replace(scaled_start=True)
+    monkeypatch.setattr(models.CifarAutoencoder, "recipes", {"fast": recipe})
+    scaled, as_drawn = start("scaled")
+    assert scaled != as_drawn
+    assert start("again")[0] == scaled
