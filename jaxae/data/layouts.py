@@ -159,7 +159,7 @@ def read_idx(data: bytes, where: str) -> UInt8[np.ndarray, "..."]:
     pixels, count = data[4 + 4 * rank :], 1
     for length in shape:
         count *= length
-    if data[:3] != bytes((0, 0, 8)) or len(pixels) != count:
+    if data[:3] != bytes((0, 0, 8)) or len(pixels) != count or not count:
         raise UserError(f"{where} is not an idx file of unsigned bytes with as many bytes as its header says")
     return np.frombuffer(pixels, np.uint8).reshape(shape)
 
