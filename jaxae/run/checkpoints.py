@@ -33,7 +33,7 @@ class Checkpoints:
         report_once()
         self.directory = (run_dir / "checkpoints").resolve()
         self._psnr: dict[int, float] = {}
-        self._saving: int | None = None  # the epoch whose checkpoint is on its way to the disk
+        self._saving: tuple[int, Any] | None = None  # the epoch whose checkpoint is on its way to the disk, and its end
         try:
             self._checkpointer = training.Checkpointer(
                 self.directory,
@@ -88,10 +88,10 @@ class Checkpoints:
         content = {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
         with explained(f"the checkpoint of epoch {epoch} or the one before, in {self.directory}"):
             self._complete()
-            self._checkpointer.save_checkpointables_async(
+            end = self._checkpointer.save_checkpointables_async(
                 epoch, content, custom_metadata=_record({name: digest(part) for name, part in content.items()}, psnr)
             )
-        self._psnr[epoch], self._saving = psnr, epoch
+        self._psnr[epoch], self._saving = psnr, (epoch, end)
 
     def wait(self) -> None:
         """Return when the save under way, if any, is on disk. Raises UserError where it cannot be written."""
@@ -101,10 +101,14 @@ class Checkpoints:
     def _complete(self) -> None:
         """Wait for the save under way, and have the system write its names to the disk: Orbax leaves that to chance."""
         self._checkpointer.wait()
-        if self._saving is not None and jax.process_index() == 0:
-            files.sync_tree(self.directory / str(self._saving))
-            files.sync(self.directory)
+        if self._saving is None:
+            return
+        epoch, end = self._saving
         self._saving = None
+        end.result()  # or the thread that awaits the save would stay, and every epoch add another
+        if jax.process_index() == 0:
+            files.sync_tree(self.directory / str(epoch))
+            files.sync(self.directory)
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """The state after `epoch`, on the devices and with the types of `like`. Raises UserError if it is damaged."""

@@ -1,4 +1,5 @@
 import shutil
+import threading
 import warnings
 
 import jax
@@ -53,6 +54,16 @@ def test_the_latest_two_and_the_best_are_kept(tmp_path):
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
         assert checkpoints.epochs == [2, 4, 5]
         assert checkpoints.best_epoch == 2
+
+
+def test_a_save_leaves_no_thread_behind(tmp_path):
+    state, threads = make_state(0), []
+    with Checkpoints(tmp_path) as checkpoints:
+        for epoch in range(1, 6):
+            checkpoints.save(epoch, state, psnr=20.0)
+            checkpoints.wait()
+            threads.append(threading.active_count())
+    assert threads[-1] <= threads[0] + 1  # they end on their own, the last perhaps not yet
 
 
 def test_a_state_on_the_host_is_saved_too(tmp_path):
