@@ -23,6 +23,8 @@ class DataConfig:
     """Train on the first N training images only."""
     test_split: str = "test"
     """Of a data set of TFDS, the split to test on; where there is no test, validation takes its place."""
+    range: str | None = None
+    """LOW,HIGH: the values of black and white in a folder's floating-point pictures; by default 0,1."""
 
     def __post_init__(self):
         _check_least("--data.limit", self.limit, 1)
@@ -173,6 +175,14 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class RangeOverride:
+    """What floating-point pictures hold; the run's own where not given."""
+
+    range: str | None = None
+    """LOW,HIGH: the values of black and white in floating-point pictures."""
+
+
+@dataclass(frozen=True)
 class DataOverride:
     """Which images; the run's own where not given."""
 
@@ -180,6 +190,8 @@ class DataOverride:
     """Data set."""
     dir: Path | None = None
     """Where prepared data sets lie."""
+    range: str | None = None
+    """LOW,HIGH: the values of black and white in a folder's floating-point pictures."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,15 @@ def test_differences_name_the_option_and_both_values():
 
 def test_every_field_is_an_option():
     assert set(flags(CONFIG)) == {
-        *("--data.name", "--data.limit", "--data.test-split", "--noise.kind", "--noise.factor", "--noise.clip"),
+        *(
+            "--data.name",
+            "--data.limit",
+            "--data.test-split",
+            "--data.range",
+            "--noise.kind",
+            "--noise.factor",
+            "--noise.clip",
+        ),
         *("--train.epochs", "--train.batch-size", "--train.learning-rate", "--train.target"),
         *("--train.ops", "--train.precision", "--recipe", "--model", "--seed", "--init-from"),
     }

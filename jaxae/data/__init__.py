@@ -4,7 +4,7 @@ A data set is known by its TFDS name (`mnist`, `cifar10`, `emnist/letters`), by 
 or as `folder:PATH`. `resolve` settles what `auto` means, `ensure` prepares what is missing, `load` gives the pixels.
 """
 
-from jaxae.data.catalog import Resolved, count_bytes, describe, ensure, load, load_labels, resolve
+from jaxae.data.catalog import Resolved, count_bytes, describe, ensure, limits, load, load_labels, resolve
 from jaxae.data.places import Entry, available, default_data_dir
 from jaxae.data.preparation import prepare
 
@@ -16,6 +16,7 @@ __all__ = [
     "default_data_dir",
     "describe",
     "ensure",
+    "limits",
     "load",
     "load_labels",
     "prepare",

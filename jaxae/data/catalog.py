@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from jaxae.data import folder, reader, records
+from jaxae.data.pictures.scientific import Limits, parse_range
 from jaxae.data.places import find
 from jaxae.data.preparation import prepare
 from jaxae.errors import UserError
@@ -20,32 +21,47 @@ class Resolved(NamedTuple):
 
 
 def load(
-    name: str, split: str, data_dir: Path | None = None, shape: tuple[int, int, int] = (32, 32, 3)
+    name: str,
+    split: str,
+    data_dir: Path | None = None,
+    shape: tuple[int, int, int] = (32, 32, 3),
+    limits: Limits | None = None,
 ) -> UInt8[np.ndarray, "n height width channels"]:
     """The images of a split ("train" or "test"), prepared first if need be; values 0 to 255.
 
     `data_dir` is a TFDS data directory (default: see `default_data_dir`). `shape` is what the images of `folder:PATH`
-    are cut and resized to; other data sets keep theirs. UserError where the data set is unknown or cannot be prepared,
+    are cut and resized to; other data sets keep theirs. `limits` are black and white of the floating-point pictures in
+    such a folder, by default 0 and 1. UserError where the data set is unknown or cannot be prepared,
     has no such split, or holds no images of one size.
     """
     if name.startswith(folder.PREFIX):
-        return folder.load_folder(name, split, shape)[0]
+        return folder.load_folder(name, split, shape, limits=limits)[0]
     return reader.read_images(ensure(name, data_dir), split)
 
 
 def load_labels(
-    name: str, split: str, data_dir: Path | None = None, shape: tuple[int, int, int] = (32, 32, 3)
+    name: str,
+    split: str,
+    data_dir: Path | None = None,
+    shape: tuple[int, int, int] = (32, 32, 3),
+    limits: Limits | None = None,
 ) -> Int[np.ndarray, " n"] | None:
     """The class labels that belong to `load`'s images, or None where the data set has none. Arguments as `load`."""
     if name.startswith(folder.PREFIX):
-        return folder.load_folder(name, split, shape)[1]
+        return folder.load_folder(name, split, shape, limits=limits)[1]
     return reader.read_labels(ensure(name, data_dir), split)
 
 
-def count_bytes(name: str, split: str, data_dir: Path | None = None, shape: tuple[int, int, int] = (32, 32, 3)) -> int:
+def count_bytes(
+    name: str,
+    split: str,
+    data_dir: Path | None = None,
+    shape: tuple[int, int, int] = (32, 32, 3),
+    limits: Limits | None = None,
+) -> int:
     """About what `load` would take in memory. Arguments and errors as for `load`."""
     if name.startswith(folder.PREFIX):
-        return load(name, split, data_dir, shape).nbytes
+        return load(name, split, data_dir, shape, limits).nbytes
     return records.count_bytes(ensure(name, data_dir), split)
 
 
@@ -64,6 +80,19 @@ def resolve(name: str, data_dir: Path | None = None, *, fallback: str = "digits"
         ensure(fallback, data_dir)
         return Resolved(fallback, str(error))
     return Resolved(wanted, None)
+
+
+def limits(name: str, given: str | None) -> Limits | None:
+    """Black and white as --data.range is `given` for the data set `name`, LOW,HIGH; None where it is not.
+
+    Raises UserError for what is no such range, and for a data set whose images are all bytes.
+    """
+    found = parse_range(given)
+    if found is not None and not name.startswith(folder.PREFIX):
+        raise UserError(
+            f"--data.range {given} is of floating-point pictures in a folder, and {name} holds bytes: leave it out"
+        )
+    return found
 
 
 def describe(name: str) -> str | None:

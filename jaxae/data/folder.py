@@ -17,6 +17,7 @@ from jaxtyping import Int64, UInt8
 from jaxae.data import folder_cache, folder_split
 from jaxae.data.pictures import listing, reading
 from jaxae.data.pictures.reading import Picture
+from jaxae.data.pictures.scientific import Limits
 from jaxae.errors import UserError
 
 PREFIX = "folder:"
@@ -59,14 +60,15 @@ def describe(name: str) -> str:
 
 
 def load_folder(
-    name: str, split: str, shape: tuple[int, int, int], crops: int = 8
+    name: str, split: str, shape: tuple[int, int, int], crops: int = 8, limits: Limits | None = None
 ) -> tuple[UInt8[np.ndarray, "n height width channels"], Int64[np.ndarray, " n"] | None]:
     """The images of `folder:PATH` that belong to `split` ("train" or "test"), and their class labels or None.
 
     Each image is turned upright (EXIF), laid on white where it is transparent (on black where white would hide it), cut
     to the aspect of `shape` around its middle and resized; one channel means luminance (ITU-R BT.601). One that is at
     least four times as large as `shape` gives `crops` images: the middle, and random cuts of a quarter to the whole of
-    its shorter side. Of an animation the first frame is taken, of a TIFF every page.
+    its shorter side. Of an animation the first frame is taken, of a TIFF every page. Floating-point values are scaled
+    from `limits`, black and white, by default 0 and 1; a file that goes beyond is left out as unreadable.
 
     `folder_split.split` tells how they are split and labelled. Files that cannot be read, and files of other kinds, are
     named or counted in a warning and left out. UserError if fewer than two images are left, or all are equal.
@@ -78,19 +80,21 @@ def load_folder(
         raise UserError(f"images of shape {shape} cannot be made from {path}: give (height, width, 1 or 3)")
     files = ((file, file.stat()) for file in listed.files)
     stats = tuple((str(file.relative_to(path)), stat.st_size, stat.st_mtime_ns) for file, stat in files)
-    folder = _read(path, stats, listed.describe_others(), tuple(shape), crops)
+    folder = _read(path, stats, listed.describe_others(), tuple(shape), crops, limits)
     chosen = folder.test == (split == "test")
     return folder.images[chosen], None if folder.labels is None else folder.labels[chosen]
 
 
 # Both splits, and labels after images, come from one reading, which also warns only once.
 @functools.lru_cache(maxsize=1)
-def _read(path: Path, stats: tuple, others: str, shape: tuple[int, int, int], crops: int) -> Folder:
-    place, state = folder_cache.entry(path, (shape, crops)), folder_cache.state(stats)
+def _read(
+    path: Path, stats: tuple, others: str, shape: tuple[int, int, int], crops: int, limits: Limits | None
+) -> Folder:
+    place, state = folder_cache.entry(path, (shape, crops, *(limits or ()))), folder_cache.state(stats)
     kept = folder_cache.load(place, state)
     if kept is None:
         started = time.perf_counter()
-        images, found = _decode(path, [name for name, _, _ in stats], shape, crops)
+        images, found = _decode(path, [name for name, _, _ in stats], shape, crops, limits)
         if time.perf_counter() - started > folder_cache.WORTH and len(images):
             folder_cache.save(place, state, images, found)
     else:
@@ -124,14 +128,16 @@ def _read(path: Path, stats: tuple, others: str, shape: tuple[int, int, int], cr
     )
 
 
-def _decode(path: Path, names: list[str], shape: tuple[int, int, int], crops: int) -> tuple[np.ndarray, dict[str, Any]]:
+def _decode(
+    path: Path, names: list[str], shape: tuple[int, int, int], crops: int, limits: Limits | None
+) -> tuple[np.ndarray, dict[str, Any]]:
     """The crops of all files, on every core, and what there is to say of them."""
     images: list[np.ndarray] = []
     found: dict[str, Any] = {"skipped": [], "counts": {}, "notes": {}}
 
     def read(name: str) -> tuple[list[np.ndarray], tuple[str, ...]] | UserError:
         try:
-            return _crops(path / name, folder_split.digest(Path(name)), shape, crops)
+            return _crops(path / name, folder_split.digest(Path(name)), shape, crops, limits)
         except UserError as error:
             return error
 
@@ -177,7 +183,9 @@ def _bar(path: Path, total: int) -> Iterator[Callable[[], None]]:
         bar.stop()
 
 
-def _crops(file: Path, seed: int, shape: tuple[int, int, int], crops: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
+def _crops(
+    file: Path, seed: int, shape: tuple[int, int, int], crops: int, limits: Limits | None
+) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """The images of the file, and notes on them."""
     height, width, _ = shape
     if reading.is_beyond_pillow(file):
@@ -194,7 +202,7 @@ def _crops(file: Path, seed: int, shape: tuple[int, int, int], crops: int) -> tu
     with reading.naming(file):
         for number, (page, (rows, columns)) in enumerate(zip(pages, sizes, strict=True)):
             large = columns >= LARGE * width and rows >= LARGE * height
-            cut += _cut(_as_image(page), seed + number, shape, crops if large else 1)
+            cut += _cut(_as_image(page.within(limits)), seed + number, shape, crops if large else 1)
     return cut, tuple(dict.fromkeys(note for page in pages for note in page.notes))
 
 

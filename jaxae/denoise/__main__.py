@@ -17,8 +17,9 @@ import tyro
 
 from jaxae import command, files, noise
 from jaxae.command import machine
-from jaxae.config import NoiseOverride
+from jaxae.config import NoiseOverride, RangeOverride
 from jaxae.data.pictures import listing
+from jaxae.data.pictures.scientific import parse_range
 from jaxae.denoise import before_after, ready
 from jaxae.denoise.pipeline import Pipeline
 from jaxae.errors import UserError
@@ -43,6 +44,7 @@ class Arguments:
     add_noise: bool = False
     """Add noise to clean pictures first, the run's own or that of --noise.*, and say how well it was removed."""
     noise: NoiseOverride = field(default_factory=NoiseOverride)
+    data: RangeOverride = field(default_factory=RangeOverride)
     checkpoint: Literal["latest", "best"] = "latest"
     """Which of the run's checkpoints."""
     overwrite: bool = False
@@ -96,7 +98,7 @@ def denoise(arguments: Arguments) -> dict[str, Any]:
     command.enable_compilation_cache()
     run = trained.restore(ready.run_directory(arguments.run_dir), arguments.checkpoint)
     corruption = pick_noise(arguments, run)
-    batch = Pipeline(run, corruption, places)
+    batch = Pipeline(run, corruption, places, parse_range(arguments.data.range or run.config.data.range))
     batch.run()
     for note, noted in batch.notes.items():
         more = f" and {len(noted) - 1:,} more" if len(noted) > 1 else ""

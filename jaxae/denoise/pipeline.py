@@ -21,6 +21,7 @@ from jaxtyping import Float32
 from jaxae import ops
 from jaxae.data.pictures import files
 from jaxae.data.pictures.files import File
+from jaxae.data.pictures.scientific import Limits
 from jaxae.denoise import before_after, tiles
 from jaxae.errors import UserError
 from jaxae.noise import Noise
@@ -52,8 +53,12 @@ class Pipeline:
     to be said of some of them; `columns` for the figure of those that noise was put on; the seconds it took.
     """
 
-    def __init__(self, run: TrainedRun, corruption: Noise | None, places: dict[Path, Path]):
+    def __init__(
+        self, run: TrainedRun, corruption: Noise | None, places: dict[Path, Path], limits: Limits | None = None
+    ):
+        """`limits`: black and white of floating-point values, by default 0 and 1."""
         self._run, self._corruption, self._places = run, corruption, places
+        self._read_file = functools.partial(files.read, limits=limits)
         self._done: dict[int, list[dict[str, Any]]] = {}  # by the file's number, a row for each page
         self._shown: dict[int, before_after.Column] = {}
         self.failed: list[dict[str, str]] = []
@@ -90,7 +95,7 @@ class Pipeline:
             self.seconds, self.compile_seconds = time.perf_counter() - compiled, compiled - started
 
     def _read(self, pool: ThreadPoolExecutor, sources: Iterable[Path]) -> Iterator[tuple[Read, Values]]:
-        for number, (source, future) in enumerate(zip(sources, _ahead(pool, files.read, sources), strict=True)):
+        for number, (source, future) in enumerate(zip(sources, _ahead(pool, self._read_file, sources), strict=True)):
             if (file := self._outcome(future, source)) is None:
                 continue
             for note in file.notes:

@@ -80,11 +80,14 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     ops.pick(config.train.ops)
     config, corruption = settle_noise(with_absolute_paths(config), experiment.gaussian_factor)
     wanted = models.find(experiment.model if config.model == "auto" else config.model)
+    limits = data.limits(config.data.name, config.data.range)
     chosen = data.resolve(config.data.name, launch.data.dir, fallback=experiment.fallback, wanted=experiment.data)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=chosen.name))
     train_images = load_train_images(config.data, launch, wanted.image_shape)
     test = TestSet(
-        chosen.name, _load(chosen.name, config.data.test_split, launch.data.dir, wanted.image_shape), corruption
+        chosen.name,
+        _load(chosen.name, config.data.test_split, launch.data.dir, wanted.image_shape, limits),
+        corruption,
     )
     given, config = config.train.batch_size, settle_training(settle_model(config, train_images.shape[1:]))
     if given is None:
@@ -138,25 +141,25 @@ def load_train_images(
     wanted: DataConfig, launch: Launch, shape: tuple[int, int, int]
 ) -> UInt8[np.ndarray, "n h w c"] | Stream:
     """The training images, where `launch` wants them; `shape` is that of a folder's images."""
-    name, placement = (wanted.name, "train", launch.data.dir), launch.data.placement
-    size = data.count_bytes(*name, shape)
+    place = wanted.name, "train", launch.data.dir, shape, data.limits(wanted.name, wanted.range)
+    placement, size = launch.data.placement, data.count_bytes(*place)
     on_device = placement == "device" or (placement == "auto" and fits_device(size))
     if launch.parallel == "pmap" and not on_device:
         raise UserError(
             "--parallel pmap trains on images on the device: use --parallel jit, or --data.placement device"
         )
     if on_device:
-        return _load(*name, shape)[: wanted.limit]
+        return _load(*place)[: wanted.limit]
     if wanted.name.startswith("folder:") or fits_host(size):
-        return Stream(_load(*name, shape)[: wanted.limit])
+        return Stream(_load(*place)[: wanted.limit])
     return Stream(Records(data.ensure(wanted.name, launch.data.dir), "train", wanted.limit))
 
 
 @functools.lru_cache(maxsize=2)  # the members of a sweep share their images
 def _load(
-    name: str, split: str, data_dir: Path | None, shape: tuple[int, int, int]
+    name: str, split: str, data_dir: Path | None, shape: tuple[int, int, int], limits: tuple[float, float] | None
 ) -> UInt8[np.ndarray, "n height width channels"]:
-    images = data.load(name, split, data_dir, shape)
+    images = data.load(name, split, data_dir, shape, limits)
     images.setflags(write=False)
     return images
 

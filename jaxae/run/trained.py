@@ -69,16 +69,16 @@ def open_images(
 
     Raises UserError where they cannot be had, or do not fit the network.
     """
-    name, data_dir = _place(run, wanted)
-    images = data.load(name, _own(run, name, split), data_dir, run.model.image_shape)
+    name, data_dir, limits = _place(run, wanted)
+    images = data.load(name, _own(run, name, split), data_dir, run.model.image_shape, limits)
     models.check_image_shape(run.config.model, images.shape[1:])
     return name, images
 
 
 def open_labels(run: TrainedRun, wanted: DataOverride = OWN_DATA, split: str = "test") -> Int[np.ndarray, " n"] | None:
     """The class labels that belong to the images of `open_images`, or None where the data set has none."""
-    name, data_dir = _place(run, wanted)
-    return data.load_labels(name, _own(run, name, split), data_dir, run.model.image_shape)
+    name, data_dir, limits = _place(run, wanted)
+    return data.load_labels(name, _own(run, name, split), data_dir, run.model.image_shape, limits)
 
 
 def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: NoiseOverride = OWN_NOISE) -> TestSet:
@@ -100,6 +100,8 @@ def _own(run: TrainedRun, name: str, split: str) -> str:
     return run.config.data.test_split if (name, split) == (run.config.data.name, "test") else split
 
 
-def _place(run: TrainedRun, wanted: DataOverride) -> tuple[str, Path | None]:
+def _place(run: TrainedRun, wanted: DataOverride) -> tuple[str, Path | None, tuple[float, float] | None]:
+    name = wanted.name or run.config.data.name
     data_dir = wanted.dir or directory.load_launch(run.run_dir).data.dir
-    return wanted.name or run.config.data.name, data_dir
+    own = run.config.data
+    return name, data_dir, data.limits(name, wanted.range) or data.limits(own.name, own.range)

@@ -52,7 +52,7 @@ def read_plain(image: Any, notes: list[str]) -> np.ndarray:
             raise UserError(f"32-bit values from {values.min()} to {values.max()}; save it with 8 or 16 bits")
         return values.astype(np.uint16)[..., None]
     if image.mode == "F":
-        return scientific.check_range(np.asarray(image)[..., None])
+        return scientific.check_finite(np.asarray(image)[..., None])
     if image.mode == "CMYK":
         notes.append("CMYK becomes RGB")
         image = _from_cmyk(image)

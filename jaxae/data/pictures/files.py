@@ -10,6 +10,7 @@ from jaxtyping import Float32
 
 from jaxae.data.pictures import reading, scene, scientific
 from jaxae.data.pictures.reading import Picture
+from jaxae.data.pictures.scientific import Limits
 from jaxae.errors import UserError
 from jaxae.files import replacing
 
@@ -33,6 +34,7 @@ class File(NamedTuple):
     format: str
     metadata: dict[str, Any]  # as Pillow's `save` takes it
     notes: tuple[str, ...]  # what a person should know of how it was read, each once
+    limits: Limits | None = None  # black and white of its floating-point values, where these are not 0 and 1
 
 
 def sizes(path: Path) -> list[tuple[int, int]]:
@@ -64,8 +66,17 @@ def _check_sum(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return sizes
 
 
-def read(path: Path) -> File:
-    """The picture file `path`. Raises UserError, naming it, unless it is whole and of a kind that can be written."""
+def read(path: Path, limits: Limits | None = None) -> File:
+    """The picture file `path`, its floating-point values scaled from `limits`, black and white, to [0, 1].
+
+    Raises UserError, naming it, unless it is whole, of a kind that can be written, and has no values beyond `limits`.
+    """
+    file = _read_as_stored(path)
+    with reading.naming(path):
+        return file._replace(pages=[page.within(limits) for page in file.pages], limits=limits)
+
+
+def _read_as_stored(path: Path) -> File:
     sizes(path)
     notes: list[str] = []
     if reading.is_beyond_pillow(path):
@@ -100,7 +111,7 @@ def write(path: Path, file: File, restored: list[Float32[np.ndarray, "_ _ channe
 
     What was written is read back before it is put in its place: UserError, naming `path`, if it is not the same.
     """
-    arrays = [_as_stored(page, values) for page, values in zip(file.pages, restored, strict=True)]
+    arrays = [_as_stored(page, values, file.limits) for page, values in zip(file.pages, restored, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         try:
@@ -115,10 +126,12 @@ def write(path: Path, file: File, restored: list[Float32[np.ndarray, "_ _ channe
             raise UserError(f"{path}: cannot be written: {said}") from error
 
 
-def _as_stored(page: Picture, values: np.ndarray) -> np.ndarray:
+def _as_stored(page: Picture, values: np.ndarray, limits: Limits | None) -> np.ndarray:
     dtype = page.values.dtype
     pixels = np.clip(values, 0, 1)
-    if dtype != np.float32:
+    if dtype == np.float32:
+        pixels = scientific.from_unit(pixels, limits)
+    else:
         pixels = np.rint(pixels * np.float32(np.iinfo(dtype).max)).astype(dtype)
     return pixels if page.alpha is None else np.concatenate([pixels, page.alpha[..., None]], axis=-1)
 
@@ -175,7 +188,7 @@ def _encode_deep(file: File, pixels: np.ndarray) -> bytes:
 
 def _check_written(path: Path, file: File, arrays: list[np.ndarray]) -> None:
     """Raise UserError unless the file opens and holds `arrays`, exactly where the format is without loss."""
-    again = read(path)
+    again = _read_as_stored(path)
     if again.format != file.format or len(again.pages) != len(arrays):
         raise UserError(f"read back as {len(again.pages)} {again.format} pictures")
     for page, wanted in zip(again.pages, arrays, strict=True):

@@ -1,7 +1,7 @@
 """Picture files as arrays: whatever still picture Pillow reads, and the TIFFs of scientific cameras where it ends.
 
 A picture is turned upright as its EXIF orientation says. A palette becomes colours, one bit becomes eight, CMYK becomes
-RGB; 8 bits, 16 bits and floating-point values in [0, 1] stay.
+RGB; 8 bits, 16 bits and floating-point values stay.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
 from jaxae.data.pictures import decoding, scientific
+from jaxae.data.pictures.scientific import Limits
 from jaxae.errors import UserError
 
 # Tried whatever a file is called; other formats, whose first bytes say less, only where the suffix names them.
@@ -45,12 +46,21 @@ class Picture(NamedTuple):
         UInt8[np.ndarray, "height width channels"]
         | UInt16[np.ndarray, "height width channels"]
         | Float32[np.ndarray, "height width channels"]
-    )  # 1 or 3 channels; floating-point values are in [0, 1]
+    )  # 1 or 3 channels; floating-point values are as they are stored, see `within`
     alpha: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | None
     notes: tuple[str, ...] = ()  # what a person should know of how it was read
 
+    def within(self, limits: Limits | None) -> "Picture":
+        """The picture with its floating-point values, if it has such, scaled from `limits` to [0, 1].
+
+        Without limits they have to be there already. Raises UserError with their range where they are not.
+        """
+        if self.values.dtype != np.float32:
+            return self
+        return self._replace(values=scientific.to_unit(self.values, limits))
+
     def floats(self) -> Float32[np.ndarray, "height width channels"]:
-        """The values in [0, 1]."""
+        """The values in [0, 1], those of floating point being `within` it."""
         if self.values.dtype == np.float32:
             return self.values
         return self.values.astype(np.float32) / np.float32(np.iinfo(self.values.dtype).max)
@@ -183,10 +193,12 @@ def finish(pixels: np.ndarray, notes: list[str]) -> Picture:
     if not pixels.size:
         raise UserError("it has no pixels")
     has_alpha = pixels.shape[2] in (2, 4)
-    values = pixels[..., :-1] if has_alpha else pixels
+    values, alpha = (pixels[..., :-1], pixels[..., -1]) if has_alpha else (pixels, None)
+    if alpha is not None and alpha.dtype == np.float32 and (alpha.min() < 0 or alpha.max() > 1):
+        raise UserError(f"alpha from {alpha.min():g} to {alpha.max():g}; save it with values from 0 to 1")
     if values.dtype == np.uint16 and 0 < values.max(initial=0) <= 4095:
         notes.append(DARK)
-    return Picture(values, pixels[..., -1] if has_alpha else None, tuple(notes))
+    return Picture(values, alpha, tuple(notes))
 
 
 def orientation(image) -> int:

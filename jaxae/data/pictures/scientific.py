@@ -24,15 +24,51 @@ def _tifffile() -> Any:
     return tifffile
 
 
-def check_range(values: np.ndarray) -> Float32[np.ndarray, "height width channels"]:
-    """Floating-point `values` as float32. Raises UserError with their range unless it lies in [0, 1]."""
+Limits = tuple[float, float]
+
+
+def parse_range(text: str | None) -> Limits | None:
+    """The two numbers of --data.range, LOW,HIGH; None for None. Raises UserError for what is not such a range."""
+    if text is None:
+        return None
+    try:
+        low, high = (float(number) for number in text.split(","))
+        if low < high and math.isfinite(high - low):
+            return low, high
+    except ValueError:
+        pass
+    raise UserError(f"--data.range {text}: must be LOW,HIGH, two numbers of which the first is the lower, as in 0,4095")
+
+
+def check_finite(values: np.ndarray) -> Float32[np.ndarray, "height width channels"]:
+    """Floating-point `values` as float32. Raises UserError unless all are finite."""
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
-        raise UserError("floating-point values that are not all finite; save it with values from 0 to 1")
-    low, high = values.min(), values.max()
-    if low < 0 or high > 1:
-        raise UserError(f"floating-point values from {low:g} to {high:g}; scale them to the range from 0 to 1")
+        raise UserError("floating-point values that are not all finite; save it with numbers alone")
     return values
+
+
+def to_unit(values: Float32[np.ndarray, "..."], limits: Limits | None) -> Float32[np.ndarray, "..."]:
+    """`values` as a share of the way between `limits`, black and white, by default 0 and 1: in [0, 1].
+
+    Raises UserError with their range where they go beyond that.
+    """
+    low, high = limits or (0.0, 1.0)
+    found = f"floating-point values from {values.min():g} to {values.max():g}"
+    if values.min() < np.float32(low) or values.max() > np.float32(high):
+        what = (
+            "give black and white as --data.range LOW,HIGH"
+            if limits is None
+            else f"beyond --data.range {low:g},{high:g}"
+        )
+        raise UserError(f"{found}: {what}")
+    return values if limits is None else np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
+
+
+def from_unit(values: Float32[np.ndarray, "..."], limits: Limits | None) -> Float32[np.ndarray, "..."]:
+    """The inverse of `to_unit`."""
+    low, high = limits or (0.0, 1.0)
+    return values if limits is None else np.float32(low) + values * np.float32(high - low)
 
 
 def drop_extra(samples: int, kept: int, notes: list[str]) -> None:
@@ -68,7 +104,7 @@ def list_pages(path: Path) -> list[Page]:
 
 
 def read_page(path: Path, number: int, notes: list[str]) -> np.ndarray:
-    """The pixels of a page as they are stored, [height, width, 1 to 4]: uint8, uint16, or float32 in [0, 1].
+    """The pixels of a page as they are stored, [height, width, 1 to 4]: uint8, uint16, or float32, all finite.
 
     Raises UserError for any other numbers, and for channels that are neither grey nor RGB.
     """
@@ -92,7 +128,7 @@ def read_page(path: Path, number: int, notes: list[str]) -> np.ndarray:
         drop_extra(page.samplesperpixel, kept, notes)
         pixels = pixels[..., :kept]
     if pixels.dtype.kind == "f":
-        pixels = check_range(pixels)
+        pixels = check_finite(pixels)
     elif pixels.dtype not in (np.uint8, np.uint16):
         raise UserError(f"values of type {pixels.dtype}; save it with 8 or 16 bits")
     most = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
@@ -102,6 +138,8 @@ def read_page(path: Path, number: int, notes: list[str]) -> np.ndarray:
         plain = np.minimum(plain, most) if most == 1 else np.rint(np.minimum(plain, most))
         pixels = np.concatenate([plain.astype(pixels.dtype), alpha], axis=-1)
     if page.photometric == _INVERTED:
+        if most == 1 and (pixels.min() < 0 or pixels.max() > 1):
+            raise UserError(f"floating-point values, 0 being white, up to {pixels.max():g}; save it with 0 as black")
         pixels = np.concatenate([most - pixels[..., :1], pixels[..., 1:]], axis=-1)
     return pixels
 

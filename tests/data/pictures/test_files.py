@@ -393,7 +393,7 @@ BROKEN = {
     "lab": (encoded(Image.new("LAB", (9, 9)), "TIFF"), "its colours are LAB; convert it to RGB"),
     "floats": (
         encoded(Image.fromarray(np.float32([[-1, 2.5]])), "TIFF"),
-        "floating-point values from -1 to 2.5; scale",
+        "floating-point values from -1 to 2.5: give black and white as --data.range",
     ),
     "endless": (encoded(Image.fromarray(np.float32([[0, np.inf]])), "TIFF"), "not all finite"),
     "gif": (encoded(FRAMES[0], "GIF"), "GIF is read but not written: convert it to PNG first"),
