@@ -62,10 +62,10 @@ def compare(restored: Images, clean: Images) -> tuple[Array, Array, Array]:
 
 
 def _variance(images: Images, count: Array) -> Array:
-    """The variance over the first `count` images, its mean over pixels."""
-    weights = (jnp.arange(len(images), dtype=jnp.float32) < count).astype(jnp.float32)[:, None, None, None] / count
-    mean = jnp.sum(images * weights, 0, keepdims=True)
-    return jnp.mean(jnp.sum(jnp.square(images - mean) * weights, 0))
+    """The variance over the first `count` images, its mean over pixels: products, since sums over images are slow."""
+    weights = (jnp.arange(len(images), dtype=jnp.float32) < count).astype(jnp.float32) / count
+    rows = images.reshape(len(images), -1)
+    return jnp.mean(weights @ jnp.square(rows - weights @ rows))
 
 
 def _score_batch(
