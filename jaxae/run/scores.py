@@ -65,7 +65,7 @@ def _variance(images: Images, count: Array) -> Array:
     """The variance over the first `count` images, its mean over pixels: products, since sums over images are slow."""
     weights = (jnp.arange(len(images), dtype=jnp.float32) < count).astype(jnp.float32) / count
     rows = images.reshape(len(images), -1)
-    return jnp.mean(weights @ jnp.square(rows - weights @ rows))
+    return jnp.mean(weights @ jnp.square(rows - (weights @ rows)[None]))
 
 
 def _score_batch(
