@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxae import command
+from jaxae import command, metrics
 from jaxae.config import DataOverride, NoiseOverride
 from jaxae.run import summary, trained
 from jaxae.run.scores import score
@@ -25,7 +25,7 @@ class Arguments:
     data: DataOverride = field(default_factory=DataOverride)
     noise: NoiseOverride = field(default_factory=NoiseOverride)
     checkpoint: Literal["latest", "best"] = "latest"
-    """Which of the run's checkpoints: the last epoch's, or that with the highest test PSNR."""
+    """Which of the run's checkpoints: the last epoch's, or that with the highest test PSNR (or the lowest loss)."""
     json: bool = False
     """Print a JSON object instead of a line."""
 
@@ -35,7 +35,7 @@ def evaluate(arguments: Arguments) -> dict[str, Any]:
     run = trained.restore(arguments.run_dir, arguments.checkpoint)
     test = trained.open_test(run, arguments.data, arguments.noise)
     command.enable_compilation_cache()
-    scores = score(run.model, run.params, test.images, test.noise)
+    scores = score(run.model, run.params, test)
     return summary.of_test(run.params, test, scores) | {"run_dir": str(run.run_dir), "epoch": run.epoch}
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     print(
         f"{result['data']['name']}, {result['data']['test_size']:,} test images, noise {result['noise']}, "
         f"epoch {result['epoch']}:\n"
-        f"  mse {test['mse']:.5f}   psnr {test['psnr']:.2f} dB   ssim {test['ssim']:.4f}"
+        f"  {metrics.in_words(test)}"
     )
     if "noisy_psnr" in test:
         print(

@@ -41,6 +41,13 @@ def mean_psnr(values: Float[np.ndarray, " n"]) -> float:
     return float(np.mean(np.minimum(values, EXACT_PSNR), dtype=np.float64))
 
 
+def in_words(means: dict[str, Any]) -> str:
+    """The means over test images as a line gives them; where no clean ones are known, the self-supervised loss."""
+    if "loss" in means:
+        return f"self-supervised loss {means['loss']:.5f}"
+    return f"mse {means['mse']:.5f}   psnr {means['psnr']:.2f} dB   ssim {means['ssim']:.4f}"
+
+
 def _namespace(*arrays: Any) -> Any:
     return np if all(isinstance(array, np.ndarray) for array in arrays) else jnp
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxae import models, noise
 from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
 from jaxae.report.run import Run
+from jaxae.run.scores import Scores
 from jaxae.run.trained import TestSet
 from tests.small_run import random_params
 
@@ -51,8 +52,9 @@ def made(name="run", kind="gaussian", shape=(28, 28, 1), count=40, epochs=3, **c
         "command": "python -m jaxae.experiments.mnist_denoise",
     } | changes
     history = [{"epoch": n + 1, "train_mse": 0.1 / (n + 1), "mse": 0.05, "psnr": 10.0 + n} for n in range(epochs)]
-    psnr = np.random.default_rng(1).uniform(5, 30, count)
+    psnr = np.random.default_rng(1).uniform(5, 30, count).astype(np.float32)
+    scores = Scores(0.1 ** (psnr / 10), psnr, psnr / 30)
     config = Config(
         DataConfig(name="mnist"), NoiseConfig(kind=kind), TrainConfig(epochs=epochs), recipe="plain", model=network
     )
-    return Run(name, config, summary, history, model, params, TestSet("mnist", images, corruption), psnr)
+    return Run(name, config, summary, history, model, params, TestSet("mnist", images, corruption), scores)

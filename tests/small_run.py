@@ -32,5 +32,5 @@ def write_run(run_dir: Path, model: str, epoch: int = 3, seed: int = 0, way: str
     directory.claim(config, Launch(run_dir=run_dir))
     with Checkpoints(run_dir) as checkpoints:
         state = start(task, params)._replace(step=jnp.int32(7 * epoch))
-        checkpoints.save(epoch, state, psnr=10.0)
+        checkpoints.save(epoch, state, merit=10.0)
     return jax.device_get(params)

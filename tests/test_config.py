@@ -46,7 +46,7 @@ def test_every_field_is_an_option():
             "--noise.factor",
             "--noise.clip",
         ),
-        *("--train.epochs", "--train.batch-size", "--train.learning-rate", "--train.target"),
+        *("--train.epochs", "--train.batch-size", "--train.learning-rate", "--train.target", "--train.sigma"),
         *("--train.ops", "--train.precision", "--recipe", "--model", "--seed", "--init-from"),
     }
 

@@ -82,7 +82,12 @@ def run_network(run: TrainedRun, noisy: Images) -> tuple[Images, float]:
 def compare(run_dir: Path, arguments: Arguments) -> dict[str, Any]:
     """Compare one run; writes ``baselines.json`` and ``figures/baselines.png``."""
     run = trained.restore(run_dir, arguments.checkpoint)
-    name, test_images, corruption = trained.open_test(run, arguments.data, arguments.noise)
+    name, test_images, corruption, alone = trained.open_test(run, arguments.data, arguments.noise)
+    if alone:
+        raise UserError(
+            f"{run_dir} was trained on noisy images alone, and nothing tells what is best for them: name clean ones "
+            "with --data.name, and the noise to put on them with --noise.kind"
+        )
     tuning_images = trained.open_images(run, arguments.data, "train")[1][: arguments.tune_images]
     tuning_clean, tuning_noisy = corrupted(corruption, tuning_images, TUNING_INDEX)
     sigma = float(np.std(tuning_noisy - tuning_clean)) or 1e-3

@@ -44,10 +44,14 @@ class Progress(AbstractContextManager):
     def epoch(self, record: dict[str, Any]) -> None:
         """The metrics of an epoch, as `metrics.jsonl` has them."""
         width = len(str(self._epochs))
-        self.say(
-            f"epoch {record['epoch']:{width}}/{self._epochs}   train mse {record['train_mse']:.5f}   "
-            f"test mse {record['mse']:.5f}   psnr {record['psnr']:.2f} dB   ssim {record['ssim']:.4f}   "
-            f"{record['images_per_second']:,.0f} images/s"
-        )
+        if "loss" in record:  # no clean images are known
+            measured = f"train loss {record['train_mse']:.5f}   test loss {record['loss']:.5f}"
+        else:
+            measured = (
+                f"train mse {record['train_mse']:.5f}   test mse {record['mse']:.5f}   "
+                f"psnr {record['psnr']:.2f} dB   ssim {record['ssim']:.4f}"
+            )
+        speed = f"{record['images_per_second']:,.0f} images/s"
+        self.say(f"epoch {record['epoch']:{width}}/{self._epochs}   {measured}   {speed}")
         if self._bar is not None:
             self._bar.update(self._task, completed=record["epoch"], description="training")

@@ -15,10 +15,10 @@ import numpy as np
 from jaxae.command.progress import Progress
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
-from jaxae.experiments.plan import Plan, initial_state
+from jaxae.experiments.plan import Plan
 from jaxae.run import directory, tensorboard
 from jaxae.run.checkpoints import Checkpoints
-from jaxae.run.scores import Scores, score
+from jaxae.run.scores import Losses, Scores, merit, score
 from jaxae.training import TrainState, epochs_done, fit, population, steps_per_epoch
 
 
@@ -30,7 +30,7 @@ class Member:
         self.plan = plan
         self.history = [record for record in directory.read_history(plan.launch.run_dir) if record["epoch"] <= done]
         self.state: TrainState | None = None  # after its last good epoch
-        self.scores: Scores | None = None  # then
+        self.scores: Scores | Losses | None = None  # then
         self.diverged: str | None = None  # why it is left out
         if len(self.history) < done:
             self._diverge(len(self.history) + 1)
@@ -53,9 +53,9 @@ class Member:
             with tensorboard.Log(self.plan.launch.run_dir, self.history[:-1]) as log:
                 log.write(record, tensorboard.picture(self.plan.task.model, state.params, self.plan.test))
 
-    def test(self, state: TrainState) -> Scores:
+    def test(self, state: TrainState) -> Scores | Losses:
         """The scores of the member's test images."""
-        return score(self.plan.task.model, state.params, self.plan.test.images, self.plan.test.noise)
+        return score(self.plan.task.model, state.params, self.plan.test)
 
     def save(self) -> None:
         """Write a checkpoint of the member's own, unless it has one or has never had a good epoch."""
@@ -64,7 +64,7 @@ class Member:
         run_dir, last = self.plan.launch.run_dir, self.history[-1]
         with directory.locked(run_dir), Checkpoints(run_dir) as checkpoints:
             if last["epoch"] not in checkpoints.epochs:
-                checkpoints.save(last["epoch"], self.state, last["psnr"])
+                checkpoints.save(last["epoch"], self.state, merit(last))
 
 
 def train_members(plans: list[Plan], folder: Path, progress: Progress) -> list[Member]:
@@ -74,7 +74,7 @@ def train_members(plans: list[Plan], folder: Path, progress: Progress) -> list[M
         raise UserError("a sweep trains on images on the device: use --data.placement device, and --data.limit")
     images = population.PopulationImages(plans[0].train_images)
     hyper = population.stack([plan.hyper for plan in plans])
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(initial_state, plans))
+    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(plan.initial_state() for plan in plans))
     with Checkpoints(folder) as checkpoints:
         # what is restored is bound to a device: by way of the host it is free to be spread over all of them
         states = jax.tree.map(jnp.asarray, jax.device_get(checkpoints.restore_latest(states)))
@@ -94,7 +94,7 @@ def train_members(plans: list[Plan], folder: Path, progress: Progress) -> list[M
             if not last:
                 break
             means = _means(last)
-            checkpoints.save(epoch.number, epoch.state, means["psnr"])
+            checkpoints.save(epoch.number, epoch.state, merit(means))
             progress.epoch(means)
     for member in members:
         if not member.diverged:

@@ -19,6 +19,7 @@ from jaxae.data.folder import PREFIX as FOLDER
 from jaxae.data.records import Records
 from jaxae.data.stream import Stream, fits_device, fits_host
 from jaxae.errors import UserError
+from jaxae.experiments.start import initial_state, load_start
 from jaxae.noise import Noise
 from jaxae.run import directory, tensorboard, trained, trained_on
 from jaxae.run.trained import TestSet
@@ -28,15 +29,11 @@ from jaxae.training import (
     Task,
     TrainState,
     hyperparameters,
-    init,
     make_optimizer,
     parallel,
-    scaled_start,
-    start,
     steps_per_epoch,
 )
 
-SCALED_ON = 256  # training images, where a recipe scales fresh parameters by what they answer
 MOST_FACTOR = 2  # of noise: images are in [0, 1]
 
 
@@ -64,6 +61,10 @@ class Plan(NamedTuple):
     trained_on: TrainedOn
     start: PyTree | None  # the parameters to start from, where they are another run's
 
+    def initial_state(self) -> TrainState:
+        """The state in which the run begins."""
+        return initial_state(self.config, self.task, self.hyper, self.train_images, self.start)
+
 
 def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: parallel.Devices | None = None) -> Plan:
     """Settle what `config` and `launch` leave open, for `devices` that share each batch.
@@ -88,6 +89,7 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
         chosen.name,
         _load(chosen.name, config.data.test_split, launch.data.dir, wanted.image_shape, limits),
         corruption,
+        trained.without_clean(config.train, corruption),
     )
     given, config = config.train.batch_size, settle_training(settle_model(config, train_images.shape[1:]))
     if given is None:
@@ -99,19 +101,6 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     return Plan(config, launch, task, hyper, train_images, test, chosen.reason, seen, load_start(config, launch))
 
 
-def initial_state(plan: Plan) -> TrainState:
-    """The state in which the run begins: of fresh parameters, scaled where its recipe says so, or of another run's."""
-    task, images = plan.task, plan.train_images
-    if plan.start is not None:
-        return start(task, plan.start)
-    fresh = init(task, plan.hyper, images.shape[1:])
-    if not models.find(plan.config.model).recipes[plan.config.recipe].scaled_start:
-        return fresh
-    first = images.source if isinstance(images, Stream) else images
-    first = first[np.arange(min(len(images), SCALED_ON))]
-    return start(task, scaled_start(task, plan.hyper, fresh.params, first))
-
-
 def with_absolute_paths(config: Config) -> Config:
     """`config` with its folders named so that it can be used from elsewhere."""
     name, start = config.data.name, config.init_from
@@ -119,22 +108,6 @@ def with_absolute_paths(config: Config) -> Config:
         name = FOLDER + os.path.abspath(os.path.expanduser(name.removeprefix(FOLDER)))
     start = None if start is None else Path(os.path.abspath(start.expanduser()))
     return dataclasses.replace(config, data=dataclasses.replace(config.data, name=name), init_from=start)
-
-
-def load_start(config: Config, launch: Launch) -> PyTree | None:
-    """The parameters that a settled `config` wants to start from; None for a run that has a checkpoint to go on from.
-
-    Raises UserError where there are none, or of another network.
-    """
-    if config.init_from is None or any((launch.run_dir / "checkpoints").glob("[0-9]*")):
-        return None
-    run = trained.restore(config.init_from)
-    if run.config.model != config.model:
-        raise UserError(
-            f"--init-from {config.init_from}: it holds the {run.config.model} network, and this run trains the "
-            f"{config.model} network: name a run of that one, or another --model"
-        )
-    return run.params
 
 
 def load_train_images(
@@ -211,14 +184,38 @@ def fit_batch(config: Config, devices: parallel.Devices | None) -> Config:
 def make_task(config: Config, corruption: Noise, images: int, devices: parallel.Devices | None = None) -> Task:
     """What the program of a settled `config` is compiled for, on so many training images."""
     settings: TrainConfig = config.train
-    if settings.target == "noisy" and not corruption.keeps_mean:
-        raise UserError(
-            f"--train.target noisy needs noise that leaves the mean alone, not {noise.describe(corruption)}: "
-            f"take gaussian, uniform, speckle or poisson without --noise.clip"
-        )
+    check_target(settings, corruption)
     steps = settings.epochs * steps_per_epoch(images, settings.batch_size)
     if steps >= 2**31:  # the step is an int32
         raise UserError(f"--train.epochs {settings.epochs}: makes {steps:,} steps, and a run has fewer than 2**31")
     model = models.build(config.model, settings.ops, settings.precision)
     optimizer = make_optimizer(config.recipe, steps)
-    return Task(model, optimizer, settings.batch_size, settings.target, devices)
+    return Task(model, optimizer, settings.batch_size, settings.target, devices, settings.sigma)
+
+
+def check_target(settings: TrainConfig, corruption: Noise) -> None:
+    """Raise UserError where the network cannot be trained on the target of `settings` with this noise."""
+    target, named = settings.target, f"--train.target {settings.target}"
+    if target != "clean" and not corruption.keeps_mean:
+        raise UserError(
+            f"{named} needs noise that leaves the mean alone, not {noise.describe(corruption)}: "
+            f"take gaussian, uniform, speckle or poisson without --noise.clip"
+        )
+    if settings.sigma is not None and (target != "sure" or corruption.kinds):
+        raise UserError(
+            "--train.sigma is for --train.target sure on images that are noisy themselves, with --noise.kind none: "
+            "leave it out"
+        )
+    if target != "sure":
+        return
+    if settings.precision != "float32":
+        raise UserError(f"{named} takes small differences of outputs: it needs --train.precision float32")
+    if corruption.kinds and (corruption.kinds != ("gaussian",) or np.ptp(corruption.ranges)):
+        raise UserError(
+            f"{named} needs gaussian noise of one known strength, not {noise.describe(corruption)}: "
+            "take --train.target self"
+        )
+    if not corruption.kinds and settings.sigma is None:
+        raise UserError(
+            f"{named} on images that are noisy themselves needs --train.sigma, the standard deviation of their noise"
+        )

@@ -11,16 +11,16 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from jaxae import command, data, files, noise, report
+from jaxae import command, data, files, report
 from jaxae.command import accelerator, machine, stopping
 from jaxae.command.progress import Progress
 from jaxae.config import Config, Launch, command_words, flags
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
-from jaxae.experiments.plan import Experiment, Plan, initial_state, make_plan
+from jaxae.experiments.plan import Experiment, Plan, make_plan
 from jaxae.run import directory, figures, health, summary, tensorboard
 from jaxae.run.checkpoints import Checkpoints
-from jaxae.run.scores import Scores, score
+from jaxae.run.scores import Losses, Scores, merit, score
 from jaxae.training import TrainState, distributed, epochs_done, fit, parallel, source, steps_per_epoch
 
 LESS = "take a smaller --train.batch-size or --data.limit"  # what to do where memory is out
@@ -89,7 +89,7 @@ def carry_out(experiment: Experiment, plan: Plan) -> dict[str, Any]:
             progress.say(f"      (embedded images, in place of {experiment.data}: {plan.data_reason})")
         if plan.start is not None:
             progress.say(f"starting from the parameters of {plan.config.init_from}")
-        progress.say(f"run: {run_dir} on {whereabouts(plan)}, noise: {noise.describe(plan.test.noise)}")
+        progress.say(f"run: {run_dir} on {whereabouts(plan)}, noise: {plan.test.describe_noise()}")
         state, scores = train(plan, checkpoints, progress)
     if not distributed.is_first():
         return {}
@@ -119,14 +119,14 @@ def whereabouts(plan: Plan) -> str:
     return words + (", images streamed" if how["placement"] == "stream" else "")
 
 
-def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[TrainState, Scores]:
+def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[TrainState, Scores | Losses]:
     """Train from the latest checkpoint, or from fresh weights where there is none, to the last epoch.
 
     Returns the state there, and the scores of the test images.
     """
     task, run_dir, writes = plan.task, plan.launch.run_dir, distributed.is_first()
     images = source(plan.train_images, task.devices)
-    hyper, state = parallel.put((plan.hyper, initial_state(plan)), task.devices)
+    hyper, state = parallel.put((plan.hyper, plan.initial_state()), task.devices)
     state = checkpoints.restore_latest(state)
     done = epochs_done(task, state, len(images))
     history = [record for record in directory.read_history(run_dir) if record["epoch"] <= done]
@@ -142,7 +142,7 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[Tra
         scores, alike = None, False
         for epoch in fit(task, hyper, state, images, plan.config.train.epochs):
             state, params = epoch.state, parallel.one_copy(epoch.state.params)
-            scores = score(task.model, params, plan.test.images, plan.test.noise)
+            scores = score(task.model, params, plan.test)
             speed = {"images_per_second": trained / epoch.seconds, "compile_seconds": epoch.compile_seconds}
             record = {"epoch": epoch.number, "train_mse": epoch.loss} | scores.means() | speed
             check_finite(record, run_dir)
@@ -151,27 +151,27 @@ def train(plan: Plan, checkpoints: Checkpoints, progress: Progress) -> tuple[Tra
                 directory.write_history(run_dir, history)  # before the checkpoint: one too many is dropped on resuming
             if log is not None:
                 log.write(record, tensorboard.picture(task.model, params, plan.test))
-            checkpoints.save(epoch.number, state, distributed.from_first(record["psnr"]))  # all keep the same ones
+            checkpoints.save(epoch.number, state, distributed.from_first(merit(record)))  # all keep the same ones
             progress.epoch(record)
             if health.are_alike(scores) and not alike:
                 progress.say(health.warning(scores))
             alike = health.are_alike(scores)
     checkpoints.wait()
     params = parallel.one_copy(state.params)
-    return parallel.one_copy(state), scores or score(task.model, params, plan.test.images, plan.test.noise)
+    return parallel.one_copy(state), scores or score(task.model, params, plan.test)
 
 
 def check_finite(record: dict[str, Any], run_dir: Any) -> None:
     """Raise UserError where the training loss or the test error of an epoch is not finite."""
-    for what, name in (("training loss", "train_mse"), ("test error", "mse")):
-        if not math.isfinite(record[name]):
+    for what, name in (("training loss", "train_mse"), ("test error", "mse"), ("test loss", "loss")):
+        if not math.isfinite(record.get(name, 0)):
             raise UserError(
                 f"the {what} is {record[name]} in epoch {record['epoch']}: the run stopped, {run_dir} holds "
                 "the state before it; try a lower --train.learning-rate"
             )
 
 
-def finish(plan: Plan, state: TrainState, scores: Scores, experiment: str) -> report.Run:
+def finish(plan: Plan, state: TrainState, scores: Scores | Losses, experiment: str) -> report.Run:
     """Write the figures, the summary and the page of a run that has ended in `state`, with `scores` of its test."""
     config, task, run_dir = plan.config, plan.task, plan.launch.run_dir
     history = directory.read_history(run_dir)
@@ -186,12 +186,12 @@ def finish(plan: Plan, state: TrainState, scores: Scores, experiment: str) -> re
     }
     figures.write(run_dir, task.model, state.params, plan.test, history)
     files.write_json(run_dir / directory.SUMMARY, done)
-    run = report.Run(str(run_dir), config, done, history, task.model, state.params, plan.test, scores.psnr)
+    run = report.Run(str(run_dir), config, done, history, task.model, state.params, plan.test, scores)
     report.write_or_warn(run_dir / report.REPORT, report.page, run)
     return run
 
 
-def describe(plan: Plan, params: Any, scores: Scores, experiment: str, words: list[str]) -> dict[str, Any]:
+def describe(plan: Plan, params: Any, scores: Scores | Losses, experiment: str, words: list[str]) -> dict[str, Any]:
     """What the summary of every run has, however it came about; `words` are the command's."""
     of_test = summary.of_test(params, plan.test, scores)
     trained_on = {"reason": plan.data_reason, "train_size": len(plan.train_images)}

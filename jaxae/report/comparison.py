@@ -52,14 +52,16 @@ def _figures(runs: list[Numbered]) -> Element:
     best: set[tuple[int, str]] = set()
     for group in _groups(runs, lambda run: (run.config.data.name, run.test.images.shape, describe(run.test.noise))):
         for name, choose in (("psnr", max), ("ssim", max), ("mse", min)):
-            values = {each.number: each.run.summary["test"][name] for each in group}
-            if len(group) > 1:
+            tests = {each.number: each.run.summary["test"] for each in group}
+            values = {number: test[name] for number, test in tests.items() if name in test}
+            if len(values) > 1:
                 best |= {(number, name) for number, value in values.items() if value == choose(values.values())}
     rows = []
     for each in runs:
         number, run = each
         test = run.summary["test"]
-        figures = {"psnr": f"{test['psnr']:.2f}", "ssim": f"{test['ssim']:.4f}", "mse": f"{test['mse']:.5f}"}
+        digits = {"psnr": 2, "ssim": 4, "mse": 5}
+        figures = {name: f"{test[name]:.{count}f}" if name in test else "–" for name, count in digits.items()}
         rows.append(
             [
                 _name(each),
@@ -80,7 +82,7 @@ def _figures(runs: list[Numbered]) -> Element:
 
 
 def _curves(runs: list[Numbered]) -> Element | None:
-    trained = [each for each in runs if each.run.history]
+    trained = [each for each in runs if each.run.history and not each.run.test.alone]
     if not trained:
         return None
 
@@ -108,7 +110,8 @@ def _pictures(group: list[Numbered]) -> Element:
         for each, result in zip(pictured, results, strict=True):
             alt = f"test image {position} restored by run {each.number}"
             parts.append(picture(result.restored[position], alt))
-            parts.append(element("small", f"{each.number}: {decibels(result.psnr[position])}", class_="restored"))
+            said = f"{each.number}" if each.run.test.alone else f"{each.number}: {decibels(result.psnr[position])}"
+            parts.append(element("small", said, class_="restored"))
         return card(shown, position, parts)
 
     names = [element("li", _name(each)) for each in pictured]

@@ -13,6 +13,7 @@ from jaxae.report.examples import Examples
 from jaxae.report.markup import document, element, picture, table
 from jaxae.report.plots import Series, line_plot
 from jaxae.report.run import Run, reproduce
+from jaxae.report.tiles import tiles
 
 EXTREMES = 6  # worst and best test images, so many of each
 
@@ -26,9 +27,9 @@ def page(run: Run) -> bytes:
         element("h1", run.name),
         element("p", f"{title}: {_about(run)}", class_="about"),
         _notices(run.summary),
-        _tiles(run.summary),
-        _slider(levels) if run.test.noise.kinds else _plain_examples(levels[0]),
-        _extremes(run),
+        tiles(run.summary),
+        _slider(levels) if run.test.noise.kinds else _plain_examples(run, levels[0]),
+        None if run.test.alone else _extremes(run),
         _curves(run, levels),
         _facts(run),
     )
@@ -55,28 +56,6 @@ def _notices(summary: dict[str, Any]) -> list[Element]:
     if asleep := health.get("filters_asleep"):
         found.append(f"{asleep} of {health['filters']} filters are asleep: no test image gets an answer from them")
     return [element("p", text, class_="notice") for text in found]
-
-
-def _tiles(summary: dict[str, Any]) -> Element:
-    test = summary["test"]
-
-    def versus(name: str, text: str) -> str:
-        return f"noisy input {text}" if f"noisy_{name}" in test else "mean over the test images"
-
-    tiles = [
-        ("Test PSNR", f"{test['psnr']:.2f} dB", versus("psnr", f"{test.get('noisy_psnr', 0):.2f} dB")),
-        ("Test SSIM", f"{test['ssim']:.4f}", versus("ssim", f"{test.get('noisy_ssim', 0):.4f}")),
-        ("Test MSE", f"{test['mse']:.5f}", versus("mse", f"{test.get('noisy_mse', 0):.5f}")),
-    ]
-    if "throughput" in summary:
-        speed, device = summary["throughput"]["images_per_second"], summary["device"]
-        where = device["kind"] if device["count"] == 1 else f"{device['count']} × {device['kind']}"
-        tiles.append(("Training", f"{speed:,.0f}", f"images per second on {where}"))
-    tile = [
-        element("div", element("span", name), element("strong", value), element("small", note), class_="tile")
-        for name, value, note in tiles
-    ]
-    return element("div", tile, class_="tiles")
 
 
 def _levels(run: Run) -> list[Examples]:
@@ -145,12 +124,16 @@ def _slider(levels: list[Examples]) -> Element:
     )
 
 
-def _plain_examples(shown: Examples) -> Element:
-    listed = [card(shown, position, after(shown, position)) for position in range(examples.shown(shown.clean))]
+def _plain_examples(run: Run, shown: Examples) -> Element:
+    cut = 1 if run.test.alone else None  # without the PSNR
+    listed = [card(shown, position, after(shown, position)[:cut]) for position in range(examples.shown(shown.clean))]
+    note = "Above the original, below what the network makes of it, with its PSNR."
+    if run.test.alone:
+        note = "Above the noisy image, below what the network makes of it."
     return element(
         "section",
         element("h2", "The first test images"),
-        element("p", "Above the original, below what the network makes of it, with its PSNR.", class_="note"),
+        element("p", note, class_="note"),
         cards(listed),
     )
 
@@ -161,7 +144,7 @@ def cards(listed: list[Element]) -> Element:
 
 
 def _extremes(run: Run) -> Element:
-    order = np.argsort(run.psnr, kind="stable")
+    order = np.argsort(run.scores.psnr, kind="stable")
     halves = []
     for title, indices in (("Worst", order[:EXTREMES]), ("Best", order[::-1][:EXTREMES])):
         shown = examples.restore(run.model, run.params, run.test.images, indices, run.test.noise)
@@ -182,9 +165,12 @@ def _extremes(run: Run) -> Element:
 def _curves(run: Run, levels: list[Examples]) -> Element | None:
     plots = []
     if run.history:
-        errors = [curve(run, "train_mse", "train", 0), curve(run, "mse", "test", 1)]
-        plots.append(line_plot("Mean squared error", errors, "epoch", log=True))
-        plots.append(line_plot("Test PSNR [dB]", [curve(run, "psnr", "test", 1)], "epoch"))
+        tested = "loss" if run.test.alone else "mse"
+        errors = [curve(run, "train_mse", "train", 0), curve(run, tested, "test", 1)]
+        title = "Self-supervised loss" if run.test.alone else "Mean squared error"
+        plots.append(line_plot(title, errors, "epoch", log=not run.test.alone))
+        if not run.test.alone:
+            plots.append(line_plot("Test PSNR [dB]", [curve(run, "psnr", "test", 1)], "epoch"))
     if len(levels) > 1:
         strengths = [
             Series("noisy", [(m, _mean(s.noisy_psnr)) for m, s in zip(examples.MULTIPLES, levels, strict=True)], 7),

@@ -4,13 +4,12 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import PyTree
 
 from jaxae.config import Config, DataOverride, command_words
 from jaxae.models import Autoencoder
 from jaxae.run import directory, summary, trained
-from jaxae.run.scores import score
+from jaxae.run.scores import Losses, Scores, score
 from jaxae.run.trained import TestSet
 
 
@@ -24,7 +23,7 @@ class Run(NamedTuple):
     model: Autoencoder
     params: PyTree
     test: TestSet
-    psnr: Float[np.ndarray, " n"]  # of each of the test images restored
+    scores: Scores | Losses  # of each of the test images
 
 
 def load(run_dir: Path, wanted: DataOverride = trained.OWN_DATA) -> Run:
@@ -34,10 +33,10 @@ def load(run_dir: Path, wanted: DataOverride = trained.OWN_DATA) -> Run:
     """
     run = trained.restore(run_dir)
     test = trained.open_test(run, wanted)
-    scores = score(run.model, run.params, test.images, test.noise)
+    scores = score(run.model, run.params, test)
     known = summary.of_test(run.params, test, scores) | {"epochs": run.epoch} | directory.read_summary(run_dir)
     history = directory.read_history(run_dir)
-    return Run(str(run_dir), run.config, known, history, run.model, run.params, test, scores.psnr)
+    return Run(str(run_dir), run.config, known, history, run.model, run.params, test, scores)
 
 
 def reproduce(config: Config) -> str:

@@ -32,7 +32,7 @@ class Checkpoints:
         """Open ``run_dir/checkpoints``, made where it is missing; `read_only` changes nothing there."""
         report_once()
         self.directory = (run_dir / "checkpoints").resolve()
-        self._psnr: dict[int, float] = {}
+        self._merits: dict[int, float] = {}
         self._saving: tuple[int, Any] | None = None  # the epoch whose checkpoint is on its way to the disk, and its end
         try:
             self._checkpointer = training.Checkpointer(
@@ -75,12 +75,13 @@ class Checkpoints:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch with the highest test PSNR of those kept."""
-        return max(self.epochs, key=self._psnr_of, default=None)
+        """The epoch of the highest merit of those kept."""
+        return max(self.epochs, key=self._merit_of, default=None)
 
-    def save(self, epoch: int, state: TrainState, psnr: float) -> None:
+    def save(self, epoch: int, state: TrainState, merit: float) -> None:
         """Save `state` as it is after `epoch`, once the one before is on disk; returns before this one is.
 
+        merit: the higher the better, such as the test PSNR.
         Errors are UserErrors, see `wait`.
         """
         # the next epoch consumes the original while this one is being written
@@ -89,9 +90,9 @@ class Checkpoints:
         with explained(f"the checkpoint of epoch {epoch} or the one before, in {self.directory}"):
             self._complete()
             end = self._checkpointer.save_checkpointables_async(
-                epoch, content, custom_metadata=_record({name: digest(part) for name, part in content.items()}, psnr)
+                epoch, content, custom_metadata=_record({name: digest(part) for name, part in content.items()}, merit)
             )
-        self._psnr[epoch], self._saving = psnr, (epoch, end)
+        self._merits[epoch], self._saving = merit, (epoch, end)
 
     def wait(self) -> None:
         """Return when the save under way, if any, is on disk. Raises UserError where it cannot be written."""
@@ -139,7 +140,7 @@ class Checkpoints:
 
         A warning says so then. Raises UserError where every one is damaged.
         """
-        order = sorted(self.epochs, key=(lambda epoch: epoch) if choice == "latest" else self._psnr_of, reverse=True)
+        order = sorted(self.epochs, key=(lambda epoch: epoch) if choice == "latest" else self._merit_of, reverse=True)
         damaged, epoch, params = self._first_intact(order, lambda epoch: self.restore_params(epoch, like))
         if damaged:
             _warn(damaged, f"using checkpoint {epoch} in its place")
@@ -167,19 +168,19 @@ class Checkpoints:
             multihost_utils.sync_global_devices("damaged checkpoints are out of the way")
         self._checkpointer.reload()
 
-    def _psnr_of(self, epoch: int) -> float:
-        """The test PSNR that `epoch` was saved with; that of a damaged checkpoint is below any."""
-        if epoch not in self._psnr:
+    def _merit_of(self, epoch: int) -> float:
+        """The merit that `epoch` was saved with; that of a damaged checkpoint is below any."""
+        if epoch not in self._merits:
             try:
-                self._psnr[epoch] = self._recorded(epoch)["psnr"]
+                self._merits[epoch] = self._recorded(epoch)["merit"]
             except Exception:  # Orbax raises what it likes on a damaged file
-                self._psnr[epoch] = float("-inf")
-        return self._psnr[epoch]
+                self._merits[epoch] = float("-inf")
+        return self._merits[epoch]
 
     def _recorded(self, epoch: int) -> dict[str, Any]:
         """What `_record` gave when `epoch` was saved. Raises where it is not that any more."""
         record = self._checkpointer.checkpointables_metadata(epoch).custom_metadata
-        if _record({name: record[f"{name}_digest"] for name in ("params", "rest")}, record["psnr"]) != record:
+        if _record({name: record[f"{name}_digest"] for name in ("params", "rest")}, record["merit"]) != record:
             raise ValueError("its record is not what was written")
         return record
 
@@ -198,19 +199,19 @@ class Checkpoints:
 
 
 class _Best(training.preservation_policies.PreservationPolicy):
-    """Keep the checkpoint with the highest test PSNR."""
+    """Keep the checkpoint of the highest merit."""
 
     def __init__(self, checkpoints: Checkpoints):
         self._checkpoints = checkpoints
 
     def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
-        best = max((checkpoint.step for checkpoint in checkpoints), key=self._checkpoints._psnr_of, default=None)
+        best = max((checkpoint.step for checkpoint in checkpoints), key=self._checkpoints._merit_of, default=None)
         return [checkpoint.step == best for checkpoint in checkpoints]
 
 
-def _record(digests: dict[str, str], psnr: float) -> dict[str, Any]:
+def _record(digests: dict[str, str], merit: float) -> dict[str, Any]:
     """What is kept with a checkpoint to tell whether it is intact, the record itself included."""
-    record: dict[str, Any] = {f"{name}_digest": value for name, value in digests.items()} | {"psnr": psnr}
+    record: dict[str, Any] = {f"{name}_digest": value for name, value in digests.items()} | {"merit": merit}
     return record | {"record_digest": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 

@@ -23,7 +23,8 @@ from jaxae.run import trained_on
 from jaxae.run.trained_on import TrainedOn
 
 CONFIG, LAUNCH, HISTORY, SUMMARY = "config.json", "launch.json", "metrics.jsonl", "summary.json"
-METRICS = ("train_mse", "mse", "psnr", "ssim", "images_per_second", "compile_seconds")  # in each record of the history
+METRICS = {"train_mse", "mse", "psnr", "ssim", "images_per_second", "compile_seconds"}  # in each record of the history
+METRICS_ALONE = {"train_mse", "loss", "images_per_second", "compile_seconds"}  # where no clean images are known
 
 Settings = TypeVar("Settings", Config, Launch)
 
@@ -158,7 +159,8 @@ def read_history(run_dir: Path) -> list[dict[str, Any]]:
     for number, text in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             record = json.loads(text)
-            whole = all(isinstance(record[name], float) and math.isfinite(record[name]) for name in METRICS)
+            names = METRICS_ALONE if "loss" in record else METRICS
+            whole = all(isinstance(record[name], float) and math.isfinite(record[name]) for name in names)
             whole = whole and type(record["epoch"]) is int
             whole = whole and record["epoch"] > (history[-1]["epoch"] if history else 0)
         except (ValueError, KeyError, TypeError, RecursionError):

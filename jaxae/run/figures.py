@@ -28,9 +28,11 @@ def write(
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
     clean, noisy, restored = before_and_after(model, params, test.noise, test.images[:columns])
-    noisy_row = {describe(test.noise): noisy} if test.noise.kinds else {}
-    rows = {"original": clean} | noisy_row | {"restored": restored}
-    save(image_rows(rows, clean), folder / "images.png")
+    if test.alone:
+        save(image_rows({"input": noisy, "restored": restored}), folder / "images.png")
+    else:
+        noisy_row = {describe(test.noise): noisy} if test.noise.kinds else {}
+        save(image_rows({"original": clean} | noisy_row | {"restored": restored}, clean), folder / "images.png")
     if history:
         save(curves(history), folder / "curves.png")
 
@@ -47,10 +49,10 @@ def _before_and_after(model: Autoencoder, params: PyTree, noise: Noise, images: 
     return clean, restore(None, {}, noisy), restore(model, params, noisy)
 
 
-def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"]):
+def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"] | None = None):
     """A figure with a labelled row of images for each of `rows`, each image with its PSNR against `clean` below it."""
     plt = pyplot()
-    count, height, width, channels = clean.shape
+    count, height, width, channels = next(iter(rows.values())).shape
     gap = max(1, width // 12)
     centres = np.arange(count) * (width + gap) + (width - 1) / 2
     size = (count * 1.05 + 0.9, len(rows) * (1.05 * height / width + 0.25))
@@ -61,8 +63,9 @@ def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n 
         strip[:, :, :width] = np.asarray(images).swapaxes(0, 1)
         strip = strip.reshape(height, -1, channels)[:, :-gap]
         axis.imshow(strip.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        decibels = [f"{value:.1f} dB" if np.isfinite(value) else "" for value in np.asarray(psnr(images, clean))]
-        axis.set_xticks(centres, decibels, fontsize=8, color=MUTED)
+        values = [] if clean is None else np.asarray(psnr(images, clean))
+        decibels = [f"{value:.1f} dB" if np.isfinite(value) else "" for value in values]
+        axis.set_xticks(centres if decibels else [], decibels, fontsize=8, color=MUTED)
         axis.tick_params(length=0, pad=2)
         axis.set_yticks([])
         axis.spines[:].set_visible(False)
@@ -71,20 +74,25 @@ def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n 
 
 
 def curves(history: list[dict[str, Any]]):
-    """A figure of the MSE and the PSNR after each epoch."""
+    """A figure of the MSE and the PSNR after each epoch, or of the self-supervised loss where there is nothing else."""
     plt = pyplot()
     from matplotlib.ticker import MaxNLocator
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    alone = "loss" in history[0]
+    columns = 1 if alone else 2
+    figure, axes = plt.subplots(1, columns, figsize=(4.5 * columns, 3.4), layout="constrained", squeeze=False)
+    left, right = axes[0, 0], axes[0, -1]
     epochs = [record["epoch"] for record in history]
     left.plot(epochs, [record["train_mse"] for record in history], color=TRAIN, marker="o", ms=3, label="train")
-    left.plot(epochs, [record["mse"] for record in history], color=TEST, marker="o", ms=3, label="test")
-    left.set_title("mean squared error", fontsize=10, color=INK, loc="left")
-    left.set_yscale("log")
+    tested = [record["loss" if alone else "mse"] for record in history]
+    left.plot(epochs, tested, color=TEST, marker="o", ms=3, label="test")
+    left.set_title("self-supervised loss" if alone else "mean squared error", fontsize=10, color=INK, loc="left")
     left.legend(frameon=False, fontsize=9)
-    right.plot(epochs, [record["psnr"] for record in history], color=TEST, marker="o", ms=3)
-    right.set_title("test PSNR [dB], mean over images", fontsize=10, color=INK, loc="left")
-    for axis in (left, right):
+    if not alone:
+        left.set_yscale("log")
+        right.plot(epochs, [record["psnr"] for record in history], color=TEST, marker="o", ms=3)
+        right.set_title("test PSNR [dB], mean over images", fontsize=10, color=INK, loc="left")
+    for axis in axes.flat:
         axis.set_xlabel("epoch", fontsize=9, color=MUTED)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(True, which="both", color=GRID, lw=0.6)

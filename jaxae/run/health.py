@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from jaxae import ops
 from jaxae.layers import Conv, ConvTranspose
 from jaxae.models import Autoencoder
-from jaxae.run.scores import BATCH_SIZE, Scores, corrupt
+from jaxae.run.scores import BATCH_SIZE, Losses, Scores, corrupt
 from jaxae.run.trained import TestSet
 
 # Below this share of the images' own spread the outputs are called alike. On MNIST a network that answers with black
@@ -22,12 +22,12 @@ REMEDY = (
 )
 
 
-def are_alike(scores: Scores) -> bool:
+def are_alike(scores: Scores | Losses) -> bool:
     """Whether the outputs for different test images hardly differ."""
     return scores.spread < ALIKE
 
 
-def warning(scores: Scores) -> str:
+def warning(scores: Scores | Losses) -> str:
     """What to say of outputs that are alike."""
     return (
         f"the outputs for different test images hardly differ ({scores.spread:.1%} of the images' own spread): "
@@ -35,7 +35,7 @@ def warning(scores: Scores) -> str:
     )
 
 
-def describe(model: Autoencoder, params: PyTree, test: TestSet, scores: Scores) -> dict[str, Any]:
+def describe(model: Autoencoder, params: PyTree, test: TestSet, scores: Scores | Losses) -> dict[str, Any]:
     """What the summary says: the outputs' spread, and of how many filters before a ReLU how many nothing wakes."""
     awake = np.concatenate([np.asarray(layer) for layer in _awake(model, params, test)])
     return {

@@ -1,6 +1,11 @@
-"""How well a network restores test images, each corrupted the same way for every run."""
+"""How well a network restores test images, each corrupted the same way for every run.
 
-from typing import NamedTuple
+Where no clean images are known there is nothing to measure that with: the loss that needs none takes its place.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +15,8 @@ from jaxtyping import Array, Float, Float32, PyTree, UInt8, UInt32
 from jaxae import metrics, ops
 from jaxae.models import Autoencoder
 from jaxae.noise import Noise
-from jaxae.training import to_float
+from jaxae.run.trained import Alone, TestSet
+from jaxae.training import self_supervised, to_float
 
 BATCH_SIZE = 500
 TEST_KEY = 123_456  # not a run's seed: all runs are tested on the same noisy images
@@ -34,6 +40,22 @@ class Scores(NamedTuple):
         """The mean over images of each metric; an image that is exact, of infinite PSNR, counts as 100 dB."""
         means = {name: float(np.mean(getattr(self, name), dtype=np.float64)) for name in ("mse", "psnr", "ssim")}
         return means | {"psnr": metrics.mean_psnr(self.psnr)}
+
+
+class Losses(NamedTuple):
+    """The self-supervised loss of each image, where no clean ones are known; `spread` is as in `Scores`."""
+
+    loss: Float32[np.ndarray, " n"]
+    spread: float = 1.0
+
+    def means(self) -> dict[str, float]:
+        """The mean over images."""
+        return {"loss": float(np.mean(self.loss, dtype=np.float64))}
+
+
+def merit(means: dict[str, Any]) -> float:
+    """What the best checkpoint has most of: PSNR, or where there is none, the negative loss."""
+    return means["psnr"] if "psnr" in means else -means["loss"]
 
 
 def restore(model: Autoencoder | None, params: PyTree, noisy: Images) -> Images:
@@ -76,17 +98,36 @@ def _score_batch(
     return compare(restored, clean), (_variance(restored, count), _variance(clean, count))
 
 
-def score(model: Autoencoder | None, params: PyTree, images: UInt8[np.ndarray, "n h w c"], noise: Noise) -> Scores:
-    """Corrupt `images`, `restore` them and compare them with the originals."""
-    program, batches, variances = ops.jit(_score_batch, way(model), static_argnums=0), [], []
+def _score_batch_alone(
+    model: Autoencoder, alone: Alone, params: PyTree, images: Array, indices: Array, count: Array
+) -> tuple[tuple[Array], tuple[Array, Array]]:
+    noisy, key = to_float(images), jax.random.fold_in(jax.random.key(TEST_KEY), indices[0])
+    shifts = indices.astype(jnp.int32)  # of the masks: each image has one, and all are in turn
+    batch = self_supervised.prepare(alone.target, noisy, shifts, key, jnp.float32(alone.sigma))
+    losses = self_supervised.losses(alone.target, model, params, *batch)
+    return (losses,), (_variance(restore(model, params, noisy), count), _variance(noisy, count))
+
+
+def score(model: Autoencoder | None, params: PyTree, test: TestSet) -> Scores | Losses:
+    """Corrupt the test images, `restore` them and compare them with the originals, if those are known."""
+    if test.alone is None:
+        program = functools.partial(ops.jit(_score_batch, way(model), static_argnums=0), model, params, test.noise)
+        values, spread = _score(program, test.images)
+        return Scores(*values, spread)
+    alone = ops.jit(_score_batch_alone, way(model), static_argnums=(0, 1))
+    values, spread = _score(functools.partial(alone, model, test.alone, params), test.images)
+    return Losses(*values, spread)
+
+
+def _score(program: Callable, images: UInt8[np.ndarray, "n h w c"]) -> tuple[list[np.ndarray], float]:
+    batches, variances = [], []
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
         padding = [(0, BATCH_SIZE - len(batch))] + [(0, 0)] * 3  # one program for all batches
         indices = np.arange(start, start + BATCH_SIZE, dtype=np.uint32)
-        count = np.float32(len(batch))
-        scores, variance = program(model, params, noise, np.pad(batch, padding), indices, count)
+        scores, variance = program(np.pad(batch, padding), indices, np.float32(len(batch)))
         batches.append([values[: len(batch)] for values in scores])
         variances.append(variance)
-    restored, clean = np.sum(jax.device_get(variances), axis=0, dtype=np.float64)
-    spread = float(np.sqrt(restored / clean)) if clean > 1e-6 else 1.0  # the images differ by less than a grey level
-    return Scores(*(np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)), spread)
+    restored, known = np.sum(jax.device_get(variances), axis=0, dtype=np.float64)
+    spread = float(np.sqrt(restored / known)) if known > 1e-6 else 1.0  # the images differ by less than a grey level
+    return [np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)], spread

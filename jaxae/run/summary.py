@@ -5,34 +5,36 @@ from typing import Any
 import numpy as np
 from jaxtyping import PyTree
 
+from jaxae import metrics
 from jaxae.command import machine
-from jaxae.noise import describe
 from jaxae.run.digest import digest
-from jaxae.run.scores import Scores, score
+from jaxae.run.scores import Losses, Scores, score
 from jaxae.run.trained import TestSet
 
 
-def of_test(params: PyTree, test: TestSet, scores: Scores) -> dict[str, Any]:
+def of_test(params: PyTree, test: TestSet, scores: Scores | Losses) -> dict[str, Any]:
     """The means of `scores` and of the noisy input's own, and what they were measured on."""
     return {
         "test": means_with_noisy(scores, test),
         "data": {"name": test.name, "test_size": len(test.images)},
-        "noise": describe(test.noise),
+        "noise": test.describe_noise(),
         "device": machine.device(),
         "params_digest": digest(params),
     }
 
 
-def means_with_noisy(scores: Scores, test: TestSet) -> dict[str, float]:
+def means_with_noisy(scores: Scores | Losses, test: TestSet) -> dict[str, float]:
     """The means of `scores`, and where there is noise those of the noisy input itself as ``noisy_mse`` and so on."""
     if not test.noise.kinds:
         return scores.means()
-    noisy = score(None, {}, test.images, test.noise).means()
+    noisy = score(None, {}, test).means()
     return scores.means() | {f"noisy_{name}": value for name, value in noisy.items()}
 
 
 def line(means: dict[str, float]) -> str:
     """The means in words, the noisy input's PSNR beside the network's."""
+    if "loss" in means:
+        return f"{metrics.in_words(means)} (no clean images are known, so no PSNR)"
     before = f" (noisy input {means['noisy_psnr']:.2f})" if "noisy_psnr" in means else ""
     return f"mse {means['mse']:.5f}, psnr {means['psnr']:.2f} dB{before}, ssim {means['ssim']:.4f}"
 

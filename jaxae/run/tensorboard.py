@@ -57,12 +57,12 @@ class Log(AbstractContextManager):
 
 
 def picture(model: Autoencoder, params: PyTree, test: TestSet) -> UInt8[np.ndarray, "height width channels"]:
-    """Three rows in one picture: the first test images with noise on them, restored, and clean."""
+    """Rows in one picture: the first test images with noise on them, restored, and, where they are known, clean."""
     # computed apart from training: on one device, and in the way that compiles fastest
     clean, noisy, restored = before_and_after(
         model.clone(way="xla"), jax.device_get(params), test.noise, test.images[:COLUMNS]
     )
-    rows = np.stack([noisy, restored, clean])
-    _, columns, height, width, channels = rows.shape
-    image = rows.transpose(0, 2, 1, 3, 4).reshape(3 * height, columns * width, channels)
+    rows = np.stack([noisy, restored] if test.alone else [noisy, restored, clean])
+    count, columns, height, width, channels = rows.shape
+    image = rows.transpose(0, 2, 1, 3, 4).reshape(count * height, columns * width, channels)
     return np.rint(255 * image).astype(np.uint8).repeat(SCALE, axis=0).repeat(SCALE, axis=1)

@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Int, PyTree, UInt8
 
 from jaxae import data, models, noise
-from jaxae.config import Config, DataOverride, NoiseOverride
+from jaxae.config import Config, DataOverride, NoiseOverride, TrainConfig
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.run import directory, trained_on
 from jaxae.run.checkpoints import Checkpoints, Choice
+from jaxae.training import self_supervised
 
 OWN_DATA, OWN_NOISE = DataOverride(), NoiseOverride()
 
@@ -29,14 +30,26 @@ class TrainedRun(NamedTuple):
     epoch: int
 
 
+class Alone(NamedTuple):
+    """How a network is tested on images that are noisy themselves: by the loss that it was trained with."""
+
+    target: self_supervised.Target
+    sigma: float  # of "sure": the noise's standard deviation
+
+
 class TestSet(NamedTuple):
     """Test images, and the noise to put on them."""
 
     name: str
     images: UInt8[np.ndarray, "n height width channels"]
     noise: Noise
+    alone: Alone | None = None  # where the images are noisy themselves, and no clean ones are known
 
     __test__ = False  # for pytest
+
+    def describe_noise(self) -> str:
+        """The noise in words."""
+        return "their own" if self.alone else noise.describe(self.noise)
 
 
 def restore(run_dir: Path, checkpoint: Choice = "latest") -> TrainedRun:
@@ -88,12 +101,20 @@ def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: Nois
     """
     own = corruption.applied_to(run.config.noise)
     chosen = noise.parse(own.kind, own.factor, own.clip)
-    test, before = TestSet(*open_images(run, wanted), chosen), trained_on.read(run.run_dir)
+    alone = without_clean(run.config.train, chosen)
+    test, before = TestSet(*open_images(run, wanted), chosen, alone), trained_on.read(run.run_dir)
     if test.name == run.config.data.name and before is not None:
         now = trained_on.take_down(test.images, test.images)
         if (before.test, before.test_digest) != (now.test, now.test_digest):
             warnings.warn(f"{test.name} no longer holds the test images that the run was tested on", stacklevel=2)
     return test
+
+
+def without_clean(settings: TrainConfig, corruption: Noise) -> Alone | None:
+    """How to test where nothing but noisy images is known; None where there are clean ones to compare with."""
+    if corruption.kinds or settings.target not in self_supervised.TARGETS:
+        return None
+    return Alone(settings.target, settings.sigma or 0.0)
 
 
 def _own(run: TrainedRun, name: str, split: str) -> str:

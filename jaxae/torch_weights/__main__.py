@@ -95,7 +95,7 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     config = Config(arguments.data, arguments.noise, arguments.train, arguments.recipe, arguments.model, arguments.seed)
     command.enable_compilation_cache()
     plan = make_plan(experiment, config, Launch(arguments.place, run_dir=run_dir))
-    scores = score(plan.task.model, params, plan.test.images, plan.test.noise)
+    scores = score(plan.task.model, params, plan.test)
     words = ["python", "-m", "jaxae.torch_weights", *sys.argv[1:]]
     done = runner.describe(plan, params, scores, experiment.name, words) | {"epochs": 0}
     with made_whole(run_dir) as folder:

@@ -91,8 +91,9 @@ class StreamedImages:
         """The program of a chunk."""
         shape = self.stream.chunk_shape(steps_per_epoch(len(self), task.batch_size), task.batch_size)
         batches = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=self.sharding)
+        order = jax.ShapeDtypeStruct((steps_per_epoch(len(self), task.batch_size), task.batch_size), jnp.int32)
         chunk = ops.jit(train_batches, task.model.way, static_argnums=0, donate_argnums=2)
-        return chunk.lower(task, hyper, state, batches, np.int32(0))
+        return chunk.lower(task, hyper, state, batches, order, np.int32(0))
 
     def compile(self, task: Task, hyper: Hyperparameters, state: TrainState) -> EpochProgram:
         """What is left of the epoch that a state is in, from its very step on, compiled."""
@@ -106,12 +107,12 @@ class StreamedImages:
     ) -> tuple[TrainState, Losses]:
         steps, losses = steps_per_epoch(len(self), task.batch_size), []
         epoch, first = divmod(int(state.step), steps)
-        batches_left = np.asarray(order(task, hyper, np.int32(epoch), len(self)))[first:]
-        chunks = self.stream.chunks(batches_left, steps, self.sharding)
+        batches = np.asarray(order(task, hyper, np.int32(epoch), len(self)))
+        chunks = self.stream.chunks(batches[first:], steps, self.sharding)
         ahead = next(chunks)
         while ahead is not None:
-            batches, count = ahead
-            state, of_chunk = program(hyper, state, batches, np.int32(count))
+            images, count = ahead
+            state, of_chunk = program(hyper, state, images, batches, np.int32(count))
             ahead = next(chunks, None)
             losses.append(np.asarray(of_chunk)[:count])
         return state, np.concatenate(losses)

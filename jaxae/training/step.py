@@ -19,11 +19,11 @@ from jaxtyping import Float, Float32, Int32, Key, PyTree, UInt8
 from jaxae import ops
 from jaxae.errors import UserError
 from jaxae.noise import Noise
-from jaxae.training import parallel
+from jaxae.training import parallel, self_supervised
 
 Images = Float[Array, "batch height width channels"]
 
-INIT, SHUFFLE, NOISE, TARGET_NOISE, SCALE = range(5)  # what a key is for
+INIT, SHUFFLE, NOISE, TARGET_NOISE, SCALE, PROBE = range(6)  # what a key is for
 
 
 class Task(NamedTuple):
@@ -32,8 +32,9 @@ class Task(NamedTuple):
     model: nn.Module
     optimizer: optax.GradientTransformation  # for a learning rate of 1
     batch_size: int
-    target: Literal["clean", "noisy"] = "clean"
+    target: Literal["clean", "noisy", "self", "sure"] = "clean"
     devices: parallel.Devices | None = None  # that share each batch; None: whichever one the arrays lie on
+    sigma: float | None = None  # of "sure", the noise that the images themselves have
 
 
 class Hyperparameters(NamedTuple):
@@ -90,15 +91,20 @@ def loss_fn(params: PyTree, model: nn.Module, noisy: Images, target: Images) -> 
 
 
 def train_step(
-    task: Task, hyper: Hyperparameters, state: TrainState, noisy: Images, target: Images
+    task: Task, hyper: Hyperparameters, state: TrainState, noisy: Images, *target: Float[Array, "batch _ _ _"]
 ) -> tuple[TrainState, Float[Array, ""]]:
-    """One step of the optimizer: the new state and the loss before it."""
+    """One step of the optimizer: the new state and the loss before it.
 
-    def mean_loss(params: PyTree, noisy: Array, target: Array) -> Array:
-        return loss_fn(params, task.model, noisy, target)
+    target: what the restored images are compared with; of a self-supervised task, what `self_supervised.losses` wants.
+    """
+
+    def mean_loss(params: PyTree, noisy: Array, *target: Array) -> Array:
+        if task.target in self_supervised.TARGETS:
+            return jnp.mean(self_supervised.losses(task.target, task.model, params, noisy, *target))
+        return loss_fn(params, task.model, noisy, *target)
 
     value_and_grad = ops.micro.value_and_grad(mean_loss, task.model.micro_batch)
-    loss, grads = parallel.mean(value_and_grad, task.devices)(state.params, noisy, target)
+    loss, grads = parallel.mean(value_and_grad, task.devices)(state.params, noisy, *target)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
         updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
     params = jax.tree.map(lambda param, update: param + hyper.learning_rate * update, state.params, updates)
@@ -106,9 +112,16 @@ def train_step(
 
 
 def noisy_step(
-    task: Task, hyper: Hyperparameters, state: TrainState, images: UInt8[Array, "batch h w c"]
+    task: Task,
+    hyper: Hyperparameters,
+    state: TrainState,
+    images: UInt8[Array, "batch h w c"],
+    indices: Int32[Array, " batch"],
 ) -> tuple[TrainState, Float[Array, ""]]:
-    """`train_step` on a batch of bytes, with the noise that belongs to this step."""
+    """`train_step` on a batch of bytes, the training images number `indices`, with the noise that belongs to it."""
+    own = functools.partial(parallel.own_part, devices=task.devices)
+    if task.target in self_supervised.TARGETS:
+        return train_step(task, hyper, state, *map(own, _alone(task, hyper, state.step, to_float(images), indices)))
     noise_key, target_key = (jax.random.fold_in(hyper.key, use) for use in (NOISE, TARGET_NOISE))
     clean = to_float(images)
 
@@ -118,8 +131,23 @@ def noisy_step(
     noisy = corrupt(noise_key)
     # Noise2Noise (Lehtinen et al., 2018): a second noisy copy as target averages out to the clean image
     target = clean if task.target == "clean" else corrupt(target_key)
-    own = functools.partial(parallel.own_part, devices=task.devices)
     return train_step(task, hyper, state, own(noisy), own(target))
+
+
+def _alone(
+    task: Task, hyper: Hyperparameters, step: Int32[Array, ""], clean: Images, indices: Int32[Array, " batch"]
+) -> tuple[Array, ...]:
+    """What a self-supervised step is made of: the noisy copy that each image keeps, and what its loss needs."""
+
+    def corrupt(index: Array, image: Array) -> Array:
+        return hyper.noise(jax.random.fold_in(jax.random.fold_in(hyper.key, NOISE), index), image)
+
+    deviation = hyper.noise.ranges[0, 0] if hyper.noise.kinds else task.sigma or 0.0
+    shifts = step + jnp.arange(len(clean), dtype=jnp.int32)
+    probe = jax.random.fold_in(jax.random.fold_in(hyper.key, PROBE), step)
+    return self_supervised.prepare(
+        task.target, jax.vmap(corrupt)(indices, clean), shifts, probe, jnp.float32(deviation)
+    )
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -151,7 +179,7 @@ def train_epoch(
     """One pass over `images` in an order of its own: the new state and the loss of each step."""
     steps = steps_per_epoch(len(images), task.batch_size)
     order = epoch_order(task, hyper, state.step // steps, len(images))
-    return lax.scan(lambda state, batch: noisy_step(task, hyper, state, images[batch]), state, order)
+    return lax.scan(lambda state, batch: noisy_step(task, hyper, state, images[batch], batch), state, order)
 
 
 def train_batches(
@@ -159,13 +187,14 @@ def train_batches(
     hyper: Hyperparameters,
     state: TrainState,
     batches: UInt8[Array, "most batch h w c"],
+    order: Int32[Array, "steps batch"],
     count: Int32[ArrayLike, ""],
 ) -> tuple[TrainState, Float[Array, " most"]]:
-    """The first `count` of some batches: the new state and the loss of each step."""
+    """The first `count` of some batches, the next in the epoch's `order`: the new state and the loss of each step."""
 
     def step(number: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         state, losses = carry
-        state, loss = noisy_step(task, hyper, state, batches[number])
+        state, loss = noisy_step(task, hyper, state, batches[number], order[state.step % len(order)])
         return state, losses.at[number].set(loss)
 
     return lax.fori_loop(0, count, step, (state, jnp.zeros(len(batches))))

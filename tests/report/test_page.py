@@ -78,7 +78,7 @@ def test_the_page_shows_the_figures_and_the_worst_and_best_images():
     clean = [
         int(image["alt"].split()[-1]) for image in page.all("img") if re.fullmatch(r"test image \d+", image["alt"])
     ]
-    order = [int(number) for number in np.argsort(run.psnr, kind="stable")]
+    order = [int(number) for number in np.argsort(run.scores.psnr, kind="stable")]
     assert clean == [*range(12), *order[:6], *order[::-1][:6]]
     assert reproduce(run.config) in page.text
 
@@ -106,9 +106,9 @@ def test_examples_are_scored_like_every_other_test():
     run = made(kind="salt_and_pepper")
     indices = np.array([7, 3, 39])
     shown = examples.restore(run.model, run.params, run.test.images, indices, run.test.noise)
-    restored = scores.score(run.model, run.params, run.test.images, run.test.noise).psnr[indices]
+    restored = scores.score(run.model, run.params, run.test).psnr[indices]
     np.testing.assert_allclose(shown.psnr, restored, rtol=1e-5)
-    noisy = scores.score(None, {}, run.test.images, run.test.noise).psnr[indices]
+    noisy = scores.score(None, {}, run.test).psnr[indices]
     np.testing.assert_allclose(shown.noisy_psnr, noisy, rtol=1e-5)
     np.testing.assert_array_equal(shown.clean, run.test.images[indices])
     assert shown.restored.shape == (3, 28, 28, 1)

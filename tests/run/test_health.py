@@ -15,7 +15,7 @@ TEST = TestSet("random", IMAGES, noise.parse("gaussian", 0.5))
 
 
 def scored(params, images=IMAGES):
-    return scores.score(models.build("mnist", "xla"), params, images, TEST.noise)
+    return scores.score(models.build("mnist", "xla"), params, TEST._replace(images=images))
 
 
 def with_last_bias(params, value):
@@ -34,11 +34,11 @@ def test_a_network_that_answers_black_or_white_is_found_out(constant):
 
 def test_spread_is_the_standard_deviation_over_images_as_a_share_of_the_clean_ones(monkeypatch):
     clean = IMAGES / 255
-    noisy = scores.score(None, {}, IMAGES, noise.parse("gaussian", 0.5))
+    noisy = scores.score(None, {}, TEST)
     _, shown = scores.corrupt(TEST.noise, jnp.asarray(IMAGES), jnp.arange(12, dtype=jnp.uint32))
     expected = np.sqrt(np.clip(shown, 0, 1).var(0).mean() / clean.var(0).mean())
     assert noisy.spread == pytest.approx(expected, rel=1e-5)
-    assert scores.score(None, {}, IMAGES[:1].repeat(3, 0), noise.parse("none")).spread == 1.0
+    assert scores.score(None, {}, TestSet("same", IMAGES[:1].repeat(3, 0), noise.parse("none"))).spread == 1.0
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar"])
@@ -46,7 +46,7 @@ def test_filters_that_nothing_wakes_are_counted(name):
     model, params = models.build(name), random_params(name)
     images = np.random.default_rng(0).integers(0, 256, (5, *model.image_shape), np.uint8)
     test = TestSet("random", images, noise.parse("none"))
-    result = scores.score(models.build(name, "xla"), params, images, test.noise)
+    result = scores.score(models.build(name, "xla"), params, test)
     layer = {"mnist": "decoder_1", "cifar": "decoder_0"}[name]  # the last that a ReLU follows: no other depends on it
     size = len(params[layer]["bias"])
 
@@ -60,7 +60,10 @@ def test_filters_that_nothing_wakes_are_counted(name):
 
 
 def test_the_table_of_a_sweep_says_so():
-    groups = [sweep_table.Group("a", [9.7, 20.1], [True, False]), sweep_table.Group("b", [20.0], [False])]
+    groups = [
+        sweep_table.Group("a", "PSNR [dB]", [9.7, 20.1], [True, False]),
+        sweep_table.Group("b", "PSNR [dB]", [20.0], [False]),
+    ]
     _, _, first, second = sweep_table.table(groups).splitlines()
     assert first.startswith("| a (1 of 2 answer nearly the same to every image) | 2 |")
     assert second.startswith("| b | 1 |")

@@ -110,7 +110,7 @@ def test_pmap_trains_the_same(trained):
 def test_a_checkpoint_comes_back_on_other_devices(tmp_path):
     _, _, state, _ = make_run(parallel.find(8))
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(1, state, psnr=20.0)
+        checkpoints.save(1, state, merit=20.0)
     for count in (1, 2, 4):
         like = make_run(parallel.find(count))[2]
         with Checkpoints(tmp_path) as checkpoints:

@@ -43,7 +43,7 @@ def test_a_stream_goes_on_at_the_exact_batch():
     order = np.asarray(step.epoch_order(task, hyper, 0, len(IMAGES)))
     batches = jnp.asarray(IMAGES[order[:5].ravel()].reshape(5, 8, *SHAPE))
     chunk = ops.jit(step.train_batches, static_argnums=0)
-    state, _ = chunk(task, hyper, state, batches, np.int32(5))  # stopped in the middle of a chunk
+    state, _ = chunk(task, hyper, state, batches, order, np.int32(5))  # stopped in the middle of a chunk
     *_, rest = training.fit(task, hyper, state, source, epochs=2)
     assert digest(rest.state) == digest(whole.state)
 

@@ -1,0 +1,97 @@
+"""Runs on noisy images alone, where no clean ones are known."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxae import noise
+from jaxae.config import Config, DataConfig, Launch, NoiseConfig, TrainConfig
+from jaxae.errors import UserError
+from jaxae.experiments import mnist_denoise, plan, runner
+from tests.process import command, refused
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("noisy")
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        smooth = np.kron(rng.uniform(0.2, 0.8, (4, 4)), np.ones((7, 7)))
+        noisy = np.clip(smooth + rng.normal(0, 0.1, smooth.shape), 0, 1)
+        Image.fromarray(np.uint8(255 * noisy)).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(pictures, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "run"
+    config = Config(
+        DataConfig(f"folder:{pictures}"),
+        NoiseConfig("none"),
+        TrainConfig(epochs=2, batch_size=8, target="self", ops="xla"),
+    )
+    return run_dir, runner.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
+
+
+def test_nothing_speaks_of_a_psnr(run):
+    run_dir, summary = run
+    assert summary["test"].keys() == {"loss"}
+    assert summary["noise"] == "their own"
+    for name in ("summary.json", "metrics.jsonl", "report.html"):
+        text = (run_dir / name).read_text().lower()
+        assert "psnr" not in text, name
+        assert "loss" in text, name
+    assert (run_dir / "figures" / "images.png").read_bytes().startswith(b"\x89PNG")
+    assert (run_dir / "figures" / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_it_is_evaluated_compared_and_used_like_any_run(run, pictures, tmp_path):
+    run_dir, summary = run
+    said = command("jaxae.evaluate", run_dir)
+    assert said.status == 0, said.err
+    assert f"self-supervised loss {summary['test']['loss']:.5f}" in said.out
+    assert "psnr" not in said.out.lower()
+    page = tmp_path / "page.html"
+    assert command("jaxae.report", run_dir, run_dir, "--out", page).status == 0
+    assert "2 runs compared" in page.read_text()
+    assert command("jaxae.denoise", run_dir, pictures / "00.png", "--out", tmp_path / "out").status == 0
+    assert "trained on noisy images alone" in refused(command("jaxae.baselines", run_dir))
+
+
+def test_the_best_checkpoint_has_the_lowest_loss(run):
+    run_dir, _ = run
+    history = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    best = min(history, key=lambda record: record["loss"])["epoch"]
+    said = command("jaxae.evaluate", run_dir, "--checkpoint", "best", "--json")
+    assert json.loads(said.out)["epoch"] == best
+
+
+def test_known_noise_on_clean_images_is_measured_against_them(run):
+    run_dir, _ = run
+    settings = ("--data.name", "digits_small", "--noise.kind", "gaussian", "--noise.factor", "0.3")
+    said = json.loads(command("jaxae.evaluate", run_dir, *settings, "--json").out)
+    assert said["test"]["psnr"] > 0 < said["test"]["noisy_psnr"]
+
+
+@pytest.mark.parametrize(
+    ("train", "kind", "factor", "says"),
+    [
+        ({"target": "self"}, "salt", 0.1, "needs noise that leaves the mean alone"),
+        ({"target": "sure"}, "uniform", 0.1, "take --train.target self"),
+        ({"target": "sure"}, "gaussian", "0.1..0.5", "of one known strength"),
+        ({"target": "sure"}, "none", None, "needs --train.sigma"),
+        ({"target": "sure", "sigma": 0.1}, "gaussian", 0.1, "leave it out"),
+        ({"target": "self", "sigma": 0.1}, "none", None, "leave it out"),
+        ({"target": "sure", "precision": "bfloat16"}, "gaussian", 0.1, "--train.precision float32"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_remedy(train, kind, factor, says):
+    with pytest.raises(UserError, match=says):
+        plan.check_target(TrainConfig(**train), noise.parse(kind, factor))
+
+
+def test_a_deviation_of_bytes_is_refused_with_what_it_is():
+    with pytest.raises(UserError, match=r"--train.sigma 25: .* of 255 it is 0.098"):
+        TrainConfig(target="sure", sigma=25.0)
