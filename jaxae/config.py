@@ -34,9 +34,9 @@ class DataConfig:
 class NoiseConfig:
     """How the network's input is corrupted."""
 
-    kind: str = "gaussian"
+    kind: str = "auto"
     """gaussian, uniform, speckle, poisson, salt, pepper, salt_and_pepper, masking or block_masking; several in a row
-    with commas; or none."""
+    with commas; or none. auto takes the experiment's own, gaussian, or none for pairs, which have noise already."""
     factor: float | str | None = None
     """Strength of the noise, for images in [0, 1]: a number, or a range such as 0.1..0.5; by default the kind's own."""
     clip: bool = False

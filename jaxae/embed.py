@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Integer, PyTree, UInt8
 
 from jaxae import command, ops
 from jaxae.config import DataOverride
+from jaxae.data import halves
 from jaxae.files import replacing
 from jaxae.models import Autoencoder
 from jaxae.run import figures, trained
@@ -38,7 +39,7 @@ class Arguments:
     """The directory that they are written into; by default the run's own."""
 
 
-def encode(run: TrainedRun, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n rows columns features"]:
+def encode(run: TrainedRun, images: UInt8[np.ndarray, "n h w stored"]) -> Float[np.ndarray, "n rows columns features"]:
     """The codes of `images`, float32."""
     encode_batch = ops.jit(_encode_batch, run.model.way, static_argnums=0)
     starts = range(0, len(images), BATCH_SIZE)
@@ -47,7 +48,8 @@ def encode(run: TrainedRun, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.nd
 
 
 def _encode_batch(model: Autoencoder, params: PyTree, images: Array) -> Array:
-    return model.apply({"params": params}, to_float(images), method="encode")
+    source, _ = halves.split(to_float(images))
+    return model.apply({"params": params}, source, method="encode")
 
 
 def principal_components(codes: Float[np.ndarray, "n size"], count: int = 2) -> Float[np.ndarray, "n count"]:

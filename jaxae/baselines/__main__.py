@@ -63,7 +63,7 @@ def row(restored: Images, clean: Images, seconds: float | None, parameters: Para
     }
 
 
-def corrupted(corruption: Noise, images: UInt8[np.ndarray, "n h w c"], first: int = 0) -> tuple[Images, Images]:
+def corrupted(corruption: Noise, images: UInt8[np.ndarray, "n h w stored"], first: int = 0) -> tuple[Images, Images]:
     """`images` clean and noisy, with the noise of the images numbered from `first` on."""
     indices = jnp.arange(len(images), dtype=jnp.uint32) + jnp.uint32(first)
     clean, noisy = ops.jit(scores.corrupt)(corruption, images, indices)

@@ -58,7 +58,7 @@ def find(name: str, data_dir: Path | None) -> Path | None:
 def _find(name: str, data_dir: Path) -> Path | None:
     match = _NAME.fullmatch(name)
     if match is None:
-        raise UserError(f"{name!r} is no data set's name: use NAME, NAME/CONFIG or folder:PATH")
+        raise UserError(f"{name!r} is no data set's name: use NAME, NAME/CONFIG, folder:PATH or pairs:NOISY,CLEAN")
     parent = data_dir / match["name"] / (match["config"] or "")
     found = {directory.name: directory for directory in _versions(parent)}
     if match["version"]:

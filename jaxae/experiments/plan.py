@@ -15,7 +15,7 @@ from jaxtyping import PyTree, UInt8
 
 from jaxae import data, models, noise, ops
 from jaxae.config import Config, DataConfig, Launch, TrainConfig
-from jaxae.data.folder import PREFIX as FOLDER
+from jaxae.data import halves
 from jaxae.data.records import Records
 from jaxae.data.stream import Stream, fits_device, fits_host
 from jaxae.errors import UserError
@@ -35,6 +35,7 @@ from jaxae.training import (
 )
 
 MOST_FACTOR = 2  # of noise: images are in [0, 1]
+Cut = tuple[tuple[int, int, int], tuple[float, float] | None, bool]  # shape, black and white, as they are: of pictures
 
 
 class Experiment(NamedTuple):
@@ -81,17 +82,15 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     ops.pick(config.train.ops)
     config, corruption = settle_noise(with_absolute_paths(config), experiment.gaussian_factor)
     wanted = models.find(experiment.model if config.model == "auto" else config.model)
-    limits = data.limits(config.data.name, config.data.range)
+    alone = trained.without_clean(config.train, corruption)
+    cut = wanted.image_shape, data.limits(config.data.name, config.data.range), alone is not None
     chosen = data.resolve(config.data.name, launch.data.dir, fallback=experiment.fallback, wanted=experiment.data)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=chosen.name))
-    train_images = load_train_images(config.data, launch, wanted.image_shape)
-    test = TestSet(
-        chosen.name,
-        _load(chosen.name, config.data.test_split, launch.data.dir, wanted.image_shape, limits),
-        corruption,
-        trained.without_clean(config.train, corruption),
-    )
-    given, config = config.train.batch_size, settle_training(settle_model(config, train_images.shape[1:]))
+    check_target(config, corruption)
+    train_images = load_train_images(config.data, launch, cut)
+    test = TestSet(chosen.name, _load(chosen.name, config.data.test_split, launch.data.dir, *cut), corruption, alone)
+    shape = halves.image_shape(train_images.shape[1:])
+    given, config = config.train.batch_size, settle_training(settle_model(config, shape))
     if given is None:
         config = fit_batch(config, devices)
     parallel.check_batch_size(config.train.batch_size, devices)
@@ -103,18 +102,14 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
 
 def with_absolute_paths(config: Config) -> Config:
     """`config` with its folders named so that it can be used from elsewhere."""
-    name, start = config.data.name, config.init_from
-    if name.startswith(FOLDER):
-        name = FOLDER + os.path.abspath(os.path.expanduser(name.removeprefix(FOLDER)))
-    start = None if start is None else Path(os.path.abspath(start.expanduser()))
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, name=name), init_from=start)
+    settings = dataclasses.replace(config.data, name=data.absolute(config.data.name))
+    start = None if config.init_from is None else Path(os.path.abspath(config.init_from.expanduser()))
+    return dataclasses.replace(config, data=settings, init_from=start)
 
 
-def load_train_images(
-    wanted: DataConfig, launch: Launch, shape: tuple[int, int, int]
-) -> UInt8[np.ndarray, "n h w c"] | Stream:
-    """The training images, where `launch` wants them; `shape` is that of a folder's images."""
-    place = wanted.name, "train", launch.data.dir, shape, data.limits(wanted.name, wanted.range)
+def load_train_images(wanted: DataConfig, launch: Launch, cut: Cut) -> UInt8[np.ndarray, "n h w c"] | Stream:
+    """The training images, where `launch` wants them; `cut` is what a person's own pictures become."""
+    place = wanted.name, "train", launch.data.dir, *cut
     placement, size = launch.data.placement, data.count_bytes(*place)
     on_device = placement == "device" or (placement == "auto" and fits_device(size))
     if launch.parallel == "pmap" and not on_device:
@@ -123,16 +118,21 @@ def load_train_images(
         )
     if on_device:
         return _load(*place)[: wanted.limit]
-    if wanted.name.startswith("folder:") or fits_host(size):
+    if data.are_pictures(wanted.name) or fits_host(size):
         return Stream(_load(*place)[: wanted.limit])
     return Stream(Records(data.ensure(wanted.name, launch.data.dir), "train", wanted.limit))
 
 
 @functools.lru_cache(maxsize=2)  # the members of a sweep share their images
 def _load(
-    name: str, split: str, data_dir: Path | None, shape: tuple[int, int, int], limits: tuple[float, float] | None
+    name: str,
+    split: str,
+    data_dir: Path | None,
+    shape: tuple[int, int, int],
+    limits: tuple[float, float] | None,
+    as_they_are: bool,
 ) -> UInt8[np.ndarray, "n height width channels"]:
-    images = data.load(name, split, data_dir, shape, limits)
+    images = data.load(name, split, data_dir, shape, limits, as_they_are)
     images.setflags(write=False)
     return images
 
@@ -140,6 +140,8 @@ def _load(
 def settle_noise(config: Config, gaussian_factor: float = 0.5) -> tuple[Config, Noise]:
     """`config` with its noise's strength written out, and the noise."""
     settings = config.noise
+    if settings.kind == "auto":
+        settings = dataclasses.replace(settings, kind="none" if data.are_pairs(config.data.name) else "gaussian")
     if settings.kind == "gaussian" and settings.factor is None:
         settings = dataclasses.replace(settings, factor=gaussian_factor)
     corruption = noise.parse(settings.kind, settings.factor, settings.clip)
@@ -184,7 +186,6 @@ def fit_batch(config: Config, devices: parallel.Devices | None) -> Config:
 def make_task(config: Config, corruption: Noise, images: int, devices: parallel.Devices | None = None) -> Task:
     """What the program of a settled `config` is compiled for, on so many training images."""
     settings: TrainConfig = config.train
-    check_target(settings, corruption)
     steps = settings.epochs * steps_per_epoch(images, settings.batch_size)
     if steps >= 2**31:  # the step is an int32
         raise UserError(f"--train.epochs {settings.epochs}: makes {steps:,} steps, and a run has fewer than 2**31")
@@ -193,9 +194,11 @@ def make_task(config: Config, corruption: Noise, images: int, devices: parallel.
     return Task(model, optimizer, settings.batch_size, settings.target, devices, settings.sigma)
 
 
-def check_target(settings: TrainConfig, corruption: Noise) -> None:
-    """Raise UserError where the network cannot be trained on the target of `settings` with this noise."""
-    target, named = settings.target, f"--train.target {settings.target}"
+def check_target(config: Config, corruption: Noise) -> None:
+    """Raise UserError where the network cannot be trained on its target with this data and noise."""
+    settings, target, named = config.train, config.train.target, f"--train.target {config.train.target}"
+    if target != "clean" and data.are_pairs(config.data.name):
+        raise UserError(f"{named}: pairs have clean images to compare with; leave it out, or name folder:NOISY alone")
     if target != "clean" and not corruption.keeps_mean:
         raise UserError(
             f"{named} needs noise that leaves the mean alone, not {noise.describe(corruption)}: "

@@ -5,6 +5,7 @@ from jaxtyping import PyTree, UInt8
 
 from jaxae import models
 from jaxae.config import Config, Launch
+from jaxae.data import halves
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
 from jaxae.run import trained
@@ -39,9 +40,9 @@ def initial_state(
     """The state in which a run on `images` begins; `params` are another run's, see `load_start`, or None."""
     if params is not None:
         return start(task, params)
-    fresh = init(task, hyper, images.shape[1:])
+    fresh = init(task, hyper, halves.image_shape(images.shape[1:]))
     if not models.find(config.model).recipes[config.recipe].scaled_start:
         return fresh
     first = images.source if isinstance(images, Stream) else images
-    first = first[np.arange(min(len(images), SCALED_ON))]
+    first, _ = halves.split(first[np.arange(min(len(images), SCALED_ON))])
     return start(task, scaled_start(task, hyper, fresh.params, first))

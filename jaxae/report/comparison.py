@@ -100,12 +100,12 @@ def _pictures(group: list[Numbered]) -> Element:
     noise = next((run.test.noise for _, run in group if run.test.noise.kinds), first.test.noise)
     indices = np.arange(examples.shown(first.test.images))
     results = [examples.restore(run.model, run.params, run.test.images, indices, noise) for _, run in pictured]
-    shown = results[0]
+    shown, with_noise = results[0], describe(noise) if noise.kinds else "its own noise"
 
     def one(position: int) -> Element:
         parts = []
-        if noise.kinds:
-            parts.append(picture(shown.noisy[position], f"test image {position} with {describe(noise)}"))
+        if shown.has_noisy:
+            parts.append(picture(shown.noisy[position], f"test image {position} with {with_noise}"))
             parts.append(element("small", decibels(shown.noisy_psnr[position])))
         for each, result in zip(pictured, results, strict=True):
             alt = f"test image {position} restored by run {each.number}"
@@ -116,7 +116,7 @@ def _pictures(group: list[Numbered]) -> Element:
 
     names = [element("li", _name(each)) for each in pictured]
     left_out = f" Of {len(group)} runs the first {PICTURED}." if len(group) > PICTURED else ""
-    order = f"clean, with {describe(noise)}, then restored" if noise.kinds else "the original, then restored"
+    order = f"clean, with {with_noise}, then restored" if shown.has_noisy else "the original, then restored"
     return element(
         "section",
         element("h2", f"The first test images of {first.config.data.name}"),

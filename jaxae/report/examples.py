@@ -9,6 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Integer, PyTree, UInt8
 
 from jaxae import metrics, ops
+from jaxae.data import halves
 from jaxae.noise import KINDS, Noise
 from jaxae.run import scores
 
@@ -21,6 +22,7 @@ class Examples(NamedTuple):
     """Test images on one noise: number, pixels as a page shows them, PSNR in dB over the whole image."""
 
     noise: Noise
+    has_noisy: bool  # whether the noisy images are others than the clean ones
     indices: Integer[np.ndarray, " n"]
     clean: UInt8[np.ndarray, "n height width channels"]
     noisy: UInt8[np.ndarray, "n height width channels"]
@@ -59,7 +61,7 @@ def _restore(
 def restore(
     model: nn.Module,
     params: PyTree,
-    images: UInt8[np.ndarray, "n height width channels"],
+    images: UInt8[np.ndarray, "n height width stored"],
     indices: Integer[np.ndarray, " m"],
     noise: Noise,
 ) -> Examples:
@@ -73,8 +75,9 @@ def restore(
     program = ops.jit(_restore, model.way, static_argnums=0)
     arrays = program(model, params, noise, images[padded], jnp.asarray(padded, jnp.uint32))
     noisy, restored, noisy_psnr, psnr = (array[: len(indices)] for array in jax.device_get(arrays))
-    views = (_view(pixels) for pixels in (images[indices], noisy, restored))
-    return Examples(noise, indices, *views, noisy_psnr, psnr)
+    has_noisy = bool(noise.kinds) or halves.are_pairs(images.shape)
+    views = (_view(pixels) for pixels in (halves.split(images[indices])[1], noisy, restored))
+    return Examples(noise, has_noisy, indices, *views, noisy_psnr, psnr)
 
 
 def _view(pixels: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n view_h view_w c"]:

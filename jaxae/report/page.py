@@ -75,8 +75,9 @@ def card(shown: Examples, position: int, parts: list[Element]) -> Element:
 def after(shown: Examples, position: int) -> list[Element]:
     """The noisy test image, if there is noise, and the restored one, each with its PSNR."""
     number, parts = shown.indices[position], []
-    if shown.noise.kinds:
-        parts.append(picture(shown.noisy[position], f"test image {number} with {describe(shown.noise)}"))
+    if shown.has_noisy:
+        with_noise = describe(shown.noise) if shown.noise.kinds else "its own noise"
+        parts.append(picture(shown.noisy[position], f"test image {number} with {with_noise}"))
         parts.append(element("small", decibels(shown.noisy_psnr[position])))
     parts.append(picture(shown.restored[position], f"test image {number} restored"))
     return [*parts, element("small", decibels(shown.psnr[position]), class_="restored")]
@@ -128,6 +129,8 @@ def _plain_examples(run: Run, shown: Examples) -> Element:
     cut = 1 if run.test.alone else None  # without the PSNR
     listed = [card(shown, position, after(shown, position)[:cut]) for position in range(examples.shown(shown.clean))]
     note = "Above the original, below what the network makes of it, with its PSNR."
+    if shown.has_noisy:
+        note = "From top to bottom: clean, noisy, restored, with the PSNR below."
     if run.test.alone:
         note = "Above the noisy image, below what the network makes of it."
     return element(
@@ -155,7 +158,7 @@ def _extremes(run: Run) -> Element:
         element("h2", "Worst and best test images"),
         element(
             "p",
-            f"By PSNR after restoring, among {len(run.test.images):,}; noise {describe(run.test.noise)}.",
+            f"By PSNR after restoring, among {len(run.test.images):,}; noise {run.test.describe_noise()}.",
             class_="note",
         ),
         element("div", halves, class_="halves"),

@@ -132,7 +132,8 @@ def claim(config: Config, launch: Launch, images: TrainedOn | None = None) -> No
                     f"{config.data.name} is not what {run_dir} was trained on ({change}): put back what was there, or "
                     f"train a new run from its weights, with --init-from {run_dir} and another --run-dir"
                 )
-            if {name.partition(":")[0] for name in (old.data.name, config.data.name)} == {"folder"}:  # it has moved
+            kinds = {name.partition(":")[0] for name in (old.data.name, config.data.name)}
+            if kinds in ({"folder"}, {"pairs"}):  # it has moved
                 old = dataclasses.replace(old, data=dataclasses.replace(old.data, name=config.data.name))
         # another recipe's learning rate depends on the number of epochs
         if config.recipe == old.recipe == "plain" and config.train.epochs > old.train.epochs:

@@ -31,14 +31,14 @@ def write(
     if test.alone:
         save(image_rows({"input": noisy, "restored": restored}), folder / "images.png")
     else:
-        noisy_row = {describe(test.noise): noisy} if test.noise.kinds else {}
+        noisy_row = {"noisy" if not test.noise.kinds else describe(test.noise): noisy} if test.has_noisy() else {}
         save(image_rows({"original": clean} | noisy_row | {"restored": restored}, clean), folder / "images.png")
     if history:
         save(curves(history), folder / "curves.png")
 
 
 def before_and_after(
-    model: Autoencoder, params: PyTree, noise: Noise, images: UInt8[np.ndarray, "n h w c"]
+    model: Autoencoder, params: PyTree, noise: Noise, images: UInt8[np.ndarray, "n h w stored"]
 ) -> tuple[Images, Images, Images]:
     """The first test images clean, noisy as a picture shows them, and restored."""
     return ops.jit(_before_and_after, way(model), static_argnums=0)(model, params, noise, images)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, PyTree, UInt8, UInt32
 
 from jaxae import metrics, ops
+from jaxae.data import halves
 from jaxae.models import Autoencoder
 from jaxae.noise import Noise
 from jaxae.run.trained import Alone, TestSet
@@ -68,14 +69,17 @@ def way(model: Autoencoder | None) -> str:
     return "xla" if model is None else model.way
 
 
-def corrupt(noise: Noise, images: UInt8[Array, "n h w c"], indices: UInt32[Array, " n"]) -> tuple[Images, Images]:
-    """The clean and the noisy test images; image number i of a test split has the same noise in every run."""
-    clean, key = to_float(images), jax.random.key(TEST_KEY)
+def corrupt(noise: Noise, images: UInt8[Array, "n h w stored"], indices: UInt32[Array, " n"]) -> tuple[Images, Images]:
+    """The clean and the noisy test images; image number i of a test split has the same noise in every run.
+
+    Of pairs these are the halves, with the noise, if there is any, on the noisy one.
+    """
+    (source, clean), key = halves.split(to_float(images)), jax.random.key(TEST_KEY)
 
     def one(index: Array, image: Array) -> Array:
         return noise(jax.random.fold_in(key, index), image)
 
-    return clean, jax.vmap(one)(indices, clean)
+    return clean, jax.vmap(one)(indices, source)
 
 
 def compare(restored: Images, clean: Images) -> tuple[Array, Array, Array]:
@@ -119,7 +123,7 @@ def score(model: Autoencoder | None, params: PyTree, test: TestSet) -> Scores | 
     return Losses(*values, spread)
 
 
-def _score(program: Callable, images: UInt8[np.ndarray, "n h w c"]) -> tuple[list[np.ndarray], float]:
+def _score(program: Callable, images: UInt8[np.ndarray, "n h w stored"]) -> tuple[list[np.ndarray], float]:
     batches, variances = [], []
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]

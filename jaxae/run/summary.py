@@ -25,7 +25,7 @@ def of_test(params: PyTree, test: TestSet, scores: Scores | Losses) -> dict[str,
 
 def means_with_noisy(scores: Scores | Losses, test: TestSet) -> dict[str, float]:
     """The means of `scores`, and where there is noise those of the noisy input itself as ``noisy_mse`` and so on."""
-    if not test.noise.kinds:
+    if not test.has_noisy():
         return scores.means()
     noisy = score(None, {}, test).means()
     return scores.means() | {f"noisy_{name}": value for name, value in noisy.items()}

@@ -11,6 +11,7 @@ from jaxtyping import Int, PyTree, UInt8
 
 from jaxae import data, models, noise
 from jaxae.config import Config, DataOverride, NoiseOverride, TrainConfig
+from jaxae.data import halves
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.run import directory, trained_on
@@ -49,7 +50,12 @@ class TestSet(NamedTuple):
 
     def describe_noise(self) -> str:
         """The noise in words."""
-        return "their own" if self.alone else noise.describe(self.noise)
+        own = self.alone is not None or halves.are_pairs(self.images.shape)
+        return "their own" if own and not self.noise.kinds else noise.describe(self.noise)
+
+    def has_noisy(self) -> bool:
+        """Whether there are noisy images and clean ones beside them."""
+        return bool(self.noise.kinds) or halves.are_pairs(self.images.shape)
 
 
 def restore(run_dir: Path, checkpoint: Choice = "latest") -> TrainedRun:
@@ -83,15 +89,15 @@ def open_images(
     Raises UserError where they cannot be had, or do not fit the network.
     """
     name, data_dir, limits = _place(run, wanted)
-    images = data.load(name, _own(run, name, split), data_dir, run.model.image_shape, limits)
-    models.check_image_shape(run.config.model, images.shape[1:])
+    images = data.load(name, _own(run, name, split), data_dir, run.model.image_shape, limits, _as_they_are(run))
+    models.check_image_shape(run.config.model, halves.image_shape(images.shape[1:]))
     return name, images
 
 
 def open_labels(run: TrainedRun, wanted: DataOverride = OWN_DATA, split: str = "test") -> Int[np.ndarray, " n"] | None:
     """The class labels that belong to the images of `open_images`, or None where the data set has none."""
     name, data_dir, limits = _place(run, wanted)
-    return data.load_labels(name, _own(run, name, split), data_dir, run.model.image_shape, limits)
+    return data.load_labels(name, _own(run, name, split), data_dir, run.model.image_shape, limits, _as_they_are(run))
 
 
 def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: NoiseOverride = OWN_NOISE) -> TestSet:
@@ -102,7 +108,8 @@ def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: Nois
     own = corruption.applied_to(run.config.noise)
     chosen = noise.parse(own.kind, own.factor, own.clip)
     alone = without_clean(run.config.train, chosen)
-    test, before = TestSet(*open_images(run, wanted), chosen, alone), trained_on.read(run.run_dir)
+    test = TestSet(*open_images(run, wanted), chosen, alone)
+    before = trained_on.read(run.run_dir)
     if test.name == run.config.data.name and before is not None:
         now = trained_on.take_down(test.images, test.images)
         if (before.test, before.test_digest) != (now.test, now.test_digest):
@@ -115,6 +122,12 @@ def without_clean(settings: TrainConfig, corruption: Noise) -> Alone | None:
     if corruption.kinds or settings.target not in self_supervised.TARGETS:
         return None
     return Alone(settings.target, settings.sigma or 0.0)
+
+
+def _as_they_are(run: TrainedRun) -> bool:
+    """Whether pictures are cut without resizing, since the run was trained on their own noise."""
+    own = run.config.noise
+    return without_clean(run.config.train, noise.parse(own.kind, own.factor, own.clip)) is not None
 
 
 def _own(run: TrainedRun, name: str, split: str) -> str:

@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Float32, Int32, Key, PyTree, UInt8
 
 from jaxae import ops
+from jaxae.data import halves
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.training import parallel, self_supervised
@@ -123,10 +124,10 @@ def noisy_step(
     if task.target in self_supervised.TARGETS:
         return train_step(task, hyper, state, *map(own, _alone(task, hyper, state.step, to_float(images), indices)))
     noise_key, target_key = (jax.random.fold_in(hyper.key, use) for use in (NOISE, TARGET_NOISE))
-    clean = to_float(images)
+    source, clean = halves.split(to_float(images))
 
     def corrupt(key: Array) -> Array:
-        return hyper.noise(jax.random.fold_in(key, state.step), clean)
+        return hyper.noise(jax.random.fold_in(key, state.step), source)
 
     noisy = corrupt(noise_key)
     # Noise2Noise (Lehtinen et al., 2018): a second noisy copy as target averages out to the clean image

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from jaxae.data import folder, folder_cache, load, load_labels, resolve
+from jaxae.data import cutting, folder, folder_cache, load, load_labels, resolve
 from jaxae.data.folder import describe, load_folder
 from jaxae.errors import UserError
 
@@ -357,8 +357,8 @@ def kept(photographs, own_cache, monkeypatch):
     """A folder whose reading is kept, and how many pictures have been decoded since."""
     monkeypatch.setattr(folder_cache, "WORTH", 0.0)
     decoded = []
-    plain = folder._crops
-    monkeypatch.setattr(folder, "_crops", lambda file, *rest: (decoded.append(file), plain(file, *rest))[1])
+    plain = cutting.resized
+    monkeypatch.setattr(cutting, "resized", lambda file, *rest: (decoded.append(file), plain(file, *rest))[1])
     return photographs, decoded
 
 

@@ -89,7 +89,7 @@ def test_known_noise_on_clean_images_is_measured_against_them(run):
 )
 def test_what_cannot_be_is_refused_with_the_remedy(train, kind, factor, says):
     with pytest.raises(UserError, match=says):
-        plan.check_target(TrainConfig(**train), noise.parse(kind, factor))
+        plan.check_target(Config(train=TrainConfig(**train)), noise.parse(kind, factor))
 
 
 def test_a_deviation_of_bytes_is_refused_with_what_it_is():
