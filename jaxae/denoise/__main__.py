@@ -1,6 +1,6 @@
 """Denoise pictures with a trained run.
 
-python -m jaxae.denoise RUN_DIR INPUT... --out DIR [--add-noise]
+python -m jaxae.denoise RUN_DIR INPUT... --out DIR [--add-noise | --reference CLEAN]
 
 RUN_DIR may also be `ready` or `ready-digits`: a network that is trained once, on drawn images (see docs/denoise.md).
 """
@@ -20,7 +20,7 @@ from jaxae.command import machine
 from jaxae.config import NoiseOverride, RangeOverride
 from jaxae.data.pictures import listing
 from jaxae.data.pictures.scientific import parse_range
-from jaxae.denoise import before_after, ready
+from jaxae.denoise import before_after, ready, reference
 from jaxae.denoise.pipeline import Pipeline
 from jaxae.errors import UserError
 from jaxae.noise import Noise
@@ -44,6 +44,8 @@ class Arguments:
     add_noise: bool = False
     """Add noise to clean pictures first, the run's own or that of --noise.*, and say how well it was removed."""
     noise: NoiseOverride = field(default_factory=NoiseOverride)
+    reference: Path | None = None
+    """The clean picture, or a folder of clean ones called as the inputs are: say how close what is restored comes."""
     data: RangeOverride = field(default_factory=RangeOverride)
     checkpoint: Literal["latest", "best"] = "latest"
     """Which of the run's checkpoints."""
@@ -61,7 +63,7 @@ def check_out(out: Path, places: dict[Path, Path], extra: list[Path], overwrite:
         if place.resolve() in inputs:
             raise UserError(f"{place} is one of the inputs: name another --out")
     if len(set(wanted)) < len(wanted):
-        raise UserError(f"a picture is called {FIGURE}, as the figure of --add-noise is: rename it")
+        raise UserError(f"a picture is called {FIGURE}, as the figure of the comparison is: rename it")
     there = [place for place in wanted if place.exists() or place.is_symlink()]
     if there and not overwrite:
         more = f" and {len(there) - 1:,} more are" if len(there) > 1 else " is"
@@ -93,12 +95,20 @@ def denoise(arguments: Arguments) -> dict[str, Any]:
     places, left_out = listing.find(arguments.inputs, arguments.out)
     for line in left_out:
         warnings.warn(line, stacklevel=2)
-    figure = arguments.out / FIGURE
-    check_out(arguments.out, places, [figure] if arguments.add_noise else [], arguments.overwrite)
+    figure, references = arguments.out / FIGURE, {}
+    if arguments.reference is not None:
+        if arguments.add_noise:
+            raise UserError("--add-noise takes the inputs for clean ones, and --reference for noisy: leave one out")
+        references, lonely = reference.find(arguments.reference, places, arguments.out)
+        if lonely:
+            warnings.warn(f"without a clean picture of the same name in {arguments.reference}: {lonely}", stacklevel=2)
+    compared = arguments.add_noise or bool(references)
+    check_out(arguments.out, places, [figure] if compared else [], arguments.overwrite)
     command.enable_compilation_cache()
     run = trained.restore(ready.run_directory(arguments.run_dir), arguments.checkpoint)
     corruption = pick_noise(arguments, run)
-    batch = Pipeline(run, corruption, places, parse_range(arguments.data.range or run.config.data.range))
+    limits = parse_range(arguments.data.range or run.config.data.range)
+    batch = Pipeline(run, corruption, places, references, limits)
     batch.run()
     for note, noted in batch.notes.items():
         more = f" and {len(noted) - 1:,} more" if len(noted) > 1 else ""
@@ -119,19 +129,22 @@ def denoise(arguments: Arguments) -> dict[str, Any]:
         "failed": batch.failed,
         "warnings": [{"inputs": [str(each) for each in noted], "note": note} for note, noted in batch.notes.items()],
     }
-    if corruption is not None and rows:
-        before_after.save(batch.columns, noise.describe(corruption), figure)
-        result |= {"noise": noise.describe(corruption), "means": before_after.means(rows), "figure": str(figure)}
+    if measured := [row for row in rows if "psnr" in row]:
+        said = "noisy" if corruption is None else noise.describe(corruption)
+        before_after.save(batch.columns, said, figure)
+        result |= {"reference": str(arguments.reference)} if corruption is None else {"noise": said}
+        result |= {"means": before_after.means(measured), "figure": str(figure)}
     return result
 
 
 def report(result: dict[str, Any], out: Path) -> None:
     """Print `result` in lines."""
-    if "noise" in result:
-        listed = result["pictures"][:LISTED]
+    if "means" in result:
+        listed = [row for row in result["pictures"] if "psnr" in row][:LISTED]
         for row in [*listed, {"input": "mean", **result["means"]}]:
             print(before_after.line(Path(row["input"]).name, row))
-        print(f"noise added: {result['noise']}; figure: {result['figure']}")
+        what = f"noise added: {result['noise']}" if "noise" in result else f"compared with {result['reference']}"
+        print(f"{what}; figure: {result['figure']}")
     total = result["images"] + len(result["failed"])
     of = f" of {total:,}" if result["failed"] else ""
     print(

@@ -4,6 +4,7 @@ import functools
 import itertools
 import os
 import sys
+import threading
 import time
 import warnings
 from collections import deque
@@ -21,8 +22,9 @@ from jaxtyping import Float32
 from jaxae import ops
 from jaxae.data.pictures import files
 from jaxae.data.pictures.files import File
+from jaxae.data.pictures.reading import Picture
 from jaxae.data.pictures.scientific import Limits
-from jaxae.denoise import before_after, tiles
+from jaxae.denoise import before_after, reference, tiles
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.run.scores import TEST_KEY, restore
@@ -49,18 +51,26 @@ class Read(NamedTuple):
 class Pipeline:
     """Denoises the pictures `places`, each file with where it goes, with `corruption` put on them first if it is given.
 
+    `references` are the clean pictures that some of them are compared with.
+
     After `run`: `rows`, what was done, as JSON types; `failed`, the inputs that could not be, and why; `notes`, what is
     to be said of some of them; `columns` for the figure of those that noise was put on; the seconds it took.
     """
 
     def __init__(
-        self, run: TrainedRun, corruption: Noise | None, places: dict[Path, Path], limits: Limits | None = None
+        self,
+        run: TrainedRun,
+        corruption: Noise | None,
+        places: dict[Path, Path],
+        references: dict[Path, Path],
+        limits: Limits | None = None,
     ):
         """`limits`: black and white of floating-point values, by default 0 and 1."""
         self._run, self._corruption, self._places = run, corruption, places
-        self._read_file = functools.partial(files.read, limits=limits)
+        self._references, self._limits = references, limits
         self._done: dict[int, list[dict[str, Any]]] = {}  # by the file's number, a row for each page
         self._shown: dict[int, before_after.Column] = {}
+        self._lock = threading.Lock()
         self.failed: list[dict[str, str]] = []
         self.notes: dict[str, list[Path]] = {}
         self.seconds = self.compile_seconds = 0.0
@@ -96,15 +106,22 @@ class Pipeline:
 
     def _read(self, pool: ThreadPoolExecutor, sources: Iterable[Path]) -> Iterator[tuple[Read, Values]]:
         for number, (source, future) in enumerate(zip(sources, _ahead(pool, self._read_file, sources), strict=True)):
-            if (file := self._outcome(future, source)) is None:
+            if (read := self._outcome(future, source)) is None:
                 continue
+            file, clean_pages = read
             for note in file.notes:
                 self.notes.setdefault(note, []).append(source)
             for page, picture in enumerate(file.pages):
-                values, clean = picture.floats(), None
+                values, clean = picture.floats(), clean_pages[page].floats() if clean_pages else None
                 if self._corruption is not None:
                     values, clean = corrupt(self._corruption, number, page, values), values
                 yield Read(number, page, source, file, clean, values), values
+
+    def _read_file(self, source: Path) -> tuple[File, list[Picture]]:
+        """The picture `source`, and the pages that it is compared with, if it is."""
+        file = files.read(source, self._limits)
+        clean = self._references.get(source)
+        return file, [] if clean is None else reference.read(clean, file, self._limits)
 
     def _finish(self, pages: list[tuple[Read, Values]]) -> None:
         """Write the restored pages of a file, and take down what was done."""
@@ -123,11 +140,19 @@ class Pipeline:
                 row["page"] = item.page
             if item.clean is not None:
                 row |= before_after.measure(item.clean, item.noisy, restored)
-                if item.number < SHOWN and item.page == 0:
-                    self._shown[item.number] = before_after.column(item.source.name, item.clean, item.noisy, restored)
+                if item.page == 0:
+                    self._show(item, restored)
             rows.append(row)
         self._done[first.number] = rows
         return None
+
+    def _show(self, item: Read, restored: Values) -> None:
+        """Keep what the figure shows of a picture, if it is among the first of those that can be shown."""
+        with self._lock:  # several threads finish pictures
+            if item.number < max(sorted(self._shown)[:SHOWN], default=item.number + 1) or len(self._shown) < SHOWN:
+                self._shown[item.number] = before_after.column(item.source.name, item.clean, item.noisy, restored)
+            for number in sorted(self._shown)[SHOWN:]:
+                del self._shown[number]
 
     def _outcome(self, future: Future, source: Path) -> Any:
         try:
