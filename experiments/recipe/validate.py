@@ -12,6 +12,7 @@ import optax
 
 from jaxae import command, data, models, noise, training
 from jaxae.run.scores import score
+from jaxae.run.trained import TestSet
 from jaxae.training.recipes import one_cycle
 from jaxae.training.soap import scale_by_soap
 
@@ -75,7 +76,7 @@ def main() -> None:
     hyper = training.hyperparameters(arguments.seed, arguments.rate, corruption)
     state = training.init(task, hyper, images.shape[1:])
     for epoch in training.fit(task, hyper, state, train_images, arguments.epochs):
-        figures = score(task.model, epoch.state.params, held_out, corruption).means()
+        figures = score(task.model, epoch.state.params, TestSet("held out", held_out, corruption)).means()
         print(
             f"epoch {epoch.number}: psnr {figures['psnr']:.3f} dB   ssim {figures['ssim']:.4f}   {epoch.seconds:.1f} s"
         )

@@ -11,7 +11,7 @@ from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, mnist_denoise, plan
 from jaxae.training import parallel
 
-SHAPE = (28, 28, 1)
+CUT = (28, 28, 1), None, False
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_memory_decides_where_the_images_lie(prepared_data, monkeypatch, placeme
     monkeypatch.setattr(plan, "fits_device", lambda size: device)
     monkeypatch.setattr(plan, "fits_host", lambda size: host)
     launch = Launch(DataPlace(prepared_data, placement))
-    images = plan.load_train_images(DataConfig("mnist", 40), launch, SHAPE)
+    images = plan.load_train_images(DataConfig("mnist", 40), launch, CUT)
     assert len(images) == 40
     assert isinstance(images.source if kind is Records else images, kind)
     if kind is Records:
@@ -74,7 +74,7 @@ def test_what_no_run_can_do_is_refused():
     settled = plan.settle_training(Config(model="mnist"))
     noisy = plan.settle_training(Config(train=TrainConfig(target="noisy"), model="mnist"))
     with pytest.raises(UserError, match="gaussian, uniform, speckle or poisson"):
-        plan.make_task(noisy, noise.parse("salt"), 1000)
+        plan.check_target(noisy, noise.parse("salt"))
     with pytest.raises(UserError, match="at most 100"):
         plan.make_task(settled, noise.parse("salt"), 100)
     long = plan.settle_training(Config(train=TrainConfig(epochs=2**31 // 7 + 1), model="mnist"))
@@ -83,4 +83,4 @@ def test_what_no_run_can_do_is_refused():
     with pytest.raises(UserError, match="there are: mnist, cifar"):
         plan.settle_training(Config(model="resnet"))
     with pytest.raises(UserError, match="28×28×1"):
-        plan.settle_model(Config(model="cifar"), SHAPE)
+        plan.settle_model(Config(model="cifar"), CUT[0])

@@ -45,7 +45,7 @@ def test_a_directory_without_a_run_or_a_checkpoint_is_named(made, tmp_path):
 def test_tests_are_the_runs_own_unless_others_are_named(made, monkeypatch):
     asked = []
 
-    def load(name, split, data_dir, shape, limits):
+    def load(name, split, data_dir, shape, limits, as_they_are):
         asked.append((name, split, data_dir))
         return np.zeros((2, *shape), np.uint8)
 
