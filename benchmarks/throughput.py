@@ -9,6 +9,7 @@ step on the mean squared error. Before any timing all train on the same batches 
 must agree. Compiling is timed apart.
 
 --loader adds a row a side with the images on the host: jaxae's stream of batches, PyTorch's `DataLoader`.
+--against adds jaxae as it is in another checkout, say of an earlier commit (`git worktree add --detach DIR COMMIT`).
 """
 
 import argparse
@@ -37,10 +38,16 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 class Worker:
     """A competitor in its own process, spoken to in lines of JSON."""
 
-    def __init__(self, **spec):
-        self.spec = spec
+    def __init__(self, checkout: Path | None = None, **spec):
+        """A competitor of this checkout, or jaxae as it is in another."""
+        self.spec, environment = spec, None
         command = [sys.executable, "-m", "benchmarks.competitors", json.dumps(spec)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if checkout is not None:
+            self.spec = spec | {"competitor": f"jaxae in {checkout.name}"}
+            command[1:3] = [str(checkout / "benchmarks" / "competitors.py")]
+            environment = os.environ | {"PYTHONPATH": str(checkout)}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, env=environment, **pipes)
 
     def ask(self, **question) -> dict:
         self.process.stdin.write(json.dumps(question) + "\n")
@@ -53,6 +60,13 @@ class Worker:
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
+
+
+def check_checkout(checkout: Path) -> Path:
+    """`checkout`, absolute. Ends the program where it is none of jaxae."""
+    if not (checkout / "benchmarks" / "competitors.py").is_file():
+        raise SystemExit(f"--against {checkout}: it holds no benchmarks/competitors.py, as a checkout of jaxae does")
+    return checkout.resolve()
 
 
 def compare(specs: list[dict], rounds: int) -> list[dict]:
@@ -121,6 +135,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", nargs="+", type=int)
     parser.add_argument("--precisions", nargs="+", choices=TOLERANCE)
     parser.add_argument("--competitors", nargs="+", help="beside jaxae")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="a checkout of jaxae that competes too")
     parser.add_argument("--device", choices=COMPETITORS, default="cpu")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="where the figures go")
@@ -137,6 +152,8 @@ def main() -> None:
         shared = {"network": network, "batch_size": batch_size, "precision": precision, "device": args.device}
         shared["weights"] = str(folder / f"{network}.npz")
         specs = [{**shared, "competitor": name, "data": "device"} for name in competitors]
+        if args.against:
+            specs.insert(1, specs[0] | {"checkout": check_checkout(args.against)})
         if args.loader:
             specs += [{**shared, "competitor": name, "data": "loader"} for name in ("jaxae_stream", "torch_loader")]
         start = time.perf_counter()

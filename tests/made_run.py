@@ -8,7 +8,7 @@ from jaxae import models, noise
 from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
 from jaxae.report.run import Run
 from jaxae.run.scores import Scores
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 from tests.small_run import random_params
 
 EVIL = "<img src=x onerror=alert(1)>&amp;'\""

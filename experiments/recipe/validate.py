@@ -12,7 +12,7 @@ import optax
 
 from jaxae import command, data, models, noise, training
 from jaxae.run.scores import score
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 from jaxae.training.recipes import one_cycle
 from jaxae.training.soap import scale_by_soap
 

@@ -21,8 +21,8 @@ from jaxae.data.stream import Stream, fits_device, fits_host
 from jaxae.errors import UserError
 from jaxae.experiments.start import initial_state, load_start
 from jaxae.noise import Noise
-from jaxae.run import directory, tensorboard, trained, trained_on
-from jaxae.run.trained import TestSet
+from jaxae.run import directory, tensorboard, trained_on
+from jaxae.run.test_set import TestSet, without_clean
 from jaxae.run.trained_on import TrainedOn
 from jaxae.training import (
     Hyperparameters,
@@ -82,7 +82,7 @@ def make_plan(experiment: Experiment, config: Config, launch: Launch, devices: p
     ops.pick(config.train.ops)
     config, corruption = settle_noise(with_absolute_paths(config), experiment.gaussian_factor)
     wanted = models.find(experiment.model if config.model == "auto" else config.model)
-    alone = trained.without_clean(config.train, corruption)
+    alone = without_clean(config.train, corruption)
     cut = wanted.image_shape, data.limits(config.data.name, config.data.range), alone is not None
     chosen = data.resolve(config.data.name, launch.data.dir, fallback=experiment.fallback, wanted=experiment.data)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, name=chosen.name))

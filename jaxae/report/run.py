@@ -10,7 +10,7 @@ from jaxae.config import Config, DataOverride, command_words
 from jaxae.models import Autoencoder
 from jaxae.run import directory, summary, trained
 from jaxae.run.scores import Losses, Scores, score
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 
 
 class Run(NamedTuple):

@@ -13,7 +13,7 @@ from jaxae.files import replacing
 from jaxae.models import Autoencoder
 from jaxae.noise import Noise, describe
 from jaxae.run.scores import corrupt, restore, way
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 
 INK, MUTED, GRID = "#1a1a2e", "#6b7280", "#e5e7eb"
 TRAIN, TEST = "#2563eb", "#d9480f"

@@ -11,7 +11,7 @@ from jaxae import ops
 from jaxae.layers import Conv, ConvTranspose
 from jaxae.models import Autoencoder
 from jaxae.run.scores import BATCH_SIZE, Losses, Scores, corrupt
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 
 # Below this share of the images' own spread the outputs are called alike. On MNIST a network that answers with black
 # has 0.0002; those that had learnt for one epoch, and CIFAR's after a fifth of one, 0.83 to 0.85.

@@ -16,7 +16,7 @@ from jaxae import metrics, ops
 from jaxae.data import halves
 from jaxae.models import Autoencoder
 from jaxae.noise import Noise
-from jaxae.run.trained import Alone, TestSet
+from jaxae.run.test_set import Alone, TestSet
 from jaxae.training import self_supervised, to_float
 
 BATCH_SIZE = 500

@@ -9,7 +9,7 @@ from jaxae import metrics
 from jaxae.command import machine
 from jaxae.run.digest import digest
 from jaxae.run.scores import Losses, Scores, score
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 
 
 def of_test(params: PyTree, test: TestSet, scores: Scores | Losses) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from jaxtyping import PyTree, UInt8
 from jaxae.errors import UserError
 from jaxae.models import Autoencoder
 from jaxae.run.figures import before_and_after
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 
 FOLDER = "tensorboard"
 COLUMNS, SCALE = 8, 3

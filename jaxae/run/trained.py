@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Int, PyTree, UInt8
 
 from jaxae import data, models, noise
-from jaxae.config import Config, DataOverride, NoiseOverride, TrainConfig
+from jaxae.config import Config, DataOverride, NoiseOverride
 from jaxae.data import halves
 from jaxae.errors import UserError
-from jaxae.noise import Noise
 from jaxae.run import directory, trained_on
 from jaxae.run.checkpoints import Checkpoints, Choice
-from jaxae.training import self_supervised
+from jaxae.run.test_set import TestSet, without_clean
 
 OWN_DATA, OWN_NOISE = DataOverride(), NoiseOverride()
 
@@ -29,33 +28,6 @@ class TrainedRun(NamedTuple):
     model: models.Autoencoder
     params: PyTree
     epoch: int
-
-
-class Alone(NamedTuple):
-    """How a network is tested on images that are noisy themselves: by the loss that it was trained with."""
-
-    target: self_supervised.Target
-    sigma: float  # of "sure": the noise's standard deviation
-
-
-class TestSet(NamedTuple):
-    """Test images, and the noise to put on them."""
-
-    name: str
-    images: UInt8[np.ndarray, "n height width channels"]
-    noise: Noise
-    alone: Alone | None = None  # where the images are noisy themselves, and no clean ones are known
-
-    __test__ = False  # for pytest
-
-    def describe_noise(self) -> str:
-        """The noise in words."""
-        own = self.alone is not None or halves.are_pairs(self.images.shape)
-        return "their own" if own and not self.noise.kinds else noise.describe(self.noise)
-
-    def has_noisy(self) -> bool:
-        """Whether there are noisy images and clean ones beside them."""
-        return bool(self.noise.kinds) or halves.are_pairs(self.images.shape)
 
 
 def restore(run_dir: Path, checkpoint: Choice = "latest") -> TrainedRun:
@@ -115,13 +87,6 @@ def open_test(run: TrainedRun, wanted: DataOverride = OWN_DATA, corruption: Nois
         if (before.test, before.test_digest) != (now.test, now.test_digest):
             warnings.warn(f"{test.name} no longer holds the test images that the run was tested on", stacklevel=2)
     return test
-
-
-def without_clean(settings: TrainConfig, corruption: Noise) -> Alone | None:
-    """How to test where nothing but noisy images is known; None where there are clean ones to compare with."""
-    if corruption.kinds or settings.target not in self_supervised.TARGETS:
-        return None
-    return Alone(settings.target, settings.sigma or 0.0)
 
 
 def _as_they_are(run: TrainedRun) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxae.data import folder
+from jaxae.data import folder, pairs
 from jaxae.data.pictures import files
 from jaxae.denoise import __main__ as denoise
 from tests.fuzz.bench import Bench, cases, damage
@@ -59,8 +59,14 @@ def read_as_data(bench: Bench, inputs: Path) -> None:
     assert found is None or found[0].shape[1:] == (28, 28, 1)
 
 
+def read_as_pairs(bench: Bench, noisy: Path, clean: Path) -> None:
+    """Read two folders as a data set of pairs."""
+    found = bench.read(pairs.load_pairs, f"pairs:{noisy},{clean}", "train", (28, 28, 1))
+    assert found is None or found[0].shape[1:] == (28, 28, 2)
+
+
 def images(bench: Bench, count: int) -> None:
-    """Three pictures, some damaged, as a data set and through `denoise`."""
+    """Three pictures, some damaged, as a data set, through `denoise`, and as pairs with three others."""
     good = {(suffix, mode): encoded(suffix, mode) for suffix, modes in MODES.items() for mode in modes}
     with bench.kind("image files") as own:
 
@@ -75,6 +81,13 @@ def images(bench: Bench, count: int) -> None:
                 (own / "in" / f"{number}.{suffix}").write_bytes(content)
             read_as_data(bench, own / "in")
             denoised(bench, own / "in", own / "out")
+            shutil.rmtree(own / "clean", ignore_errors=True)
+            (own / "clean").mkdir()
+            for number in range(3):
+                content = data.draw(st.just(good["png", "RGB"]) | damage(good["png", "RGB"]))
+                name = data.draw(st.sampled_from([f"{number}.png", f"{number}_gt.png", f"clean_{number}.png", "x.png"]))
+                (own / "clean" / name).write_bytes(content)
+            read_as_pairs(bench, own / "in", own / "clean")
 
         check()
 

@@ -7,7 +7,7 @@ import pytest
 from jaxae import models, noise
 from jaxae.experiments import sweep_table
 from jaxae.run import health, scores
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 from tests.small_run import random_params
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 1), np.uint8)

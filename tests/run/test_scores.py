@@ -5,7 +5,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from jaxae import noise
 from jaxae.run import scores, summary
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (scores.BATCH_SIZE + 3, 16, 16, 1), np.uint8)
 

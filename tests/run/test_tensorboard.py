@@ -12,7 +12,7 @@ from PIL import Image
 from jaxae import models, noise
 from jaxae.errors import UserError
 from jaxae.run import tensorboard
-from jaxae.run.trained import TestSet
+from jaxae.run.test_set import TestSet
 
 HISTORY = [{"epoch": epoch, "train_mse": 0.1 / epoch, "psnr": 10.0 + epoch} for epoch in range(1, 5)]
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
