@@ -35,3 +35,20 @@ def prepared_data(request: pytest.FixtureRequest, real_data: Path) -> Path:
     prepare("mnist", data_dir, real_data / "mnist")
     prepare("digits_small", data_dir)
     return data_dir
+
+
+# The files with the longest tests: begun first, so that no process is left alone with one of them at the end.
+LONGEST = (
+    "test_docs",
+    "test_colab",
+    "test_accelerator",
+    "test_disks",
+    "test_layouts",
+    "test_distributed",
+    "test_kills",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with the longest tests first."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)

@@ -9,7 +9,7 @@ import pytest
 from tests import disks
 
 RECORD = Path(__file__).parent / "records" / "disks.json"
-SAMPLE = ["an export for ONNX", "weights from PyTorch", "denoised pictures", "a prepared data set"]
+SAMPLE = ["weights from PyTorch", "denoised pictures"]
 
 
 @pytest.mark.slow

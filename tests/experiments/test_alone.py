@@ -32,7 +32,7 @@ def run(pictures, tmp_path_factory):
         NoiseConfig("none"),
         TrainConfig(epochs=2, batch_size=8, target="self", ops="xla"),
     )
-    return run_dir, runner.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
+    return run_dir, runner.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
 
 
 def test_nothing_speaks_of_a_psnr(run):

@@ -34,7 +34,7 @@ def config(folder, **train):
 @pytest.fixture(scope="module")
 def run(pictures, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "run"
-    return run_dir, runner.run(cifar10_denoise.EXPERIMENT, config(pictures), Launch(run_dir=run_dir))
+    return run_dir, runner.run(cifar10_denoise.EXPERIMENT, config(pictures), Launch(run_dir=run_dir, devices=1))
 
 
 def test_the_noise_is_the_pictures_own(run, capsys):
@@ -49,7 +49,9 @@ def test_the_noise_is_the_pictures_own(run, capsys):
 
 
 def test_a_network_learns_from_them(pictures, tmp_path):
-    longer = runner.run(cifar10_denoise.EXPERIMENT, config(pictures, epochs=40), Launch(run_dir=tmp_path / "run"))
+    longer = runner.run(
+        cifar10_denoise.EXPERIMENT, config(pictures, epochs=15), Launch(run_dir=tmp_path / "run", devices=1)
+    )
     assert longer["test"]["psnr"] > longer["test"]["noisy_psnr"] + 1
 
 
@@ -66,7 +68,7 @@ def test_commands_take_such_a_run(run, tmp_path):
 def test_pairs_that_have_moved_go_on(run, pictures, tmp_path):
     moved, copy = shutil.copytree(pictures, tmp_path / "moved"), shutil.copytree(run[0], tmp_path / "run")
     settings = config(moved, epochs=3)
-    done = runner.run(cifar10_denoise.EXPERIMENT, settings, Launch(run_dir=copy, resume=True))
+    done = runner.run(cifar10_denoise.EXPERIMENT, settings, Launch(run_dir=copy, resume=True, devices=1))
     assert done["epochs"] == 3
 
 
@@ -86,7 +88,9 @@ def test_noise_is_added_only_where_it_is_asked_for(pictures, tmp_path):
 @pytest.mark.parametrize("target", ["noisy", "self", "sure"])
 def test_other_targets_are_refused(pictures, tmp_path, target):
     with pytest.raises(UserError, match=f"--train.target {target}: pairs have clean images"):
-        plan.make_plan(cifar10_denoise.EXPERIMENT, config(pictures, target=target), Launch(run_dir=tmp_path / "run"))
+        plan.make_plan(
+            cifar10_denoise.EXPERIMENT, config(pictures, target=target), Launch(run_dir=tmp_path / "run", devices=1)
+        )
 
 
 def test_an_odd_pair_is_one_line(pictures, tmp_path):
