@@ -179,10 +179,12 @@ def _keras(path: Path) -> Found | None:
             pairs = {split: (arrays[f"x_{split}"], arrays[f"y_{split}"]) for split in ("train", "test")}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is no whole .npz file of arrays ({error}); fetch it again") from error
-    for array in (array for pair in pairs.values() for array in pair):
-        if array.dtype != np.uint8:
-            raise UserError(f"{path} holds {array.dtype} where the official data set has bytes")
-    return Found(path, {split: _split(path, *pair) for split, pair in pairs.items()}, [])
+    for images, labels in pairs.values():
+        if images.dtype != np.uint8:
+            raise UserError(f"{path} holds {images.dtype} where the official data set has bytes")
+        if labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or labels.max(initial=0) > 9:
+            raise UserError(f"{path} holds labels of {labels.dtype} that are not all numbers from 0 to 9")
+    return Found(path, {split: _split(path, x, y.astype(np.uint8)) for split, (x, y) in pairs.items()}, [])
 
 
 def _cifar(name: str, where: Path, files: Files) -> Found | None:

@@ -69,6 +69,8 @@ def open_path(name: str, path: Path) -> layouts.Found | Path:
     found = {}  # by what they hold: the same may lie there twice
     for each in layouts.find(name, path):
         found.setdefault(tuple(layouts.content(each.splits[split]) for split in ("train", "test")), each)
+    if not found and path.is_file() and len(files(name)) > 1 and "ubyte" in path.name:
+        raise UserError(f"{path} is one of the {len(files(name))} files of {name}: name the folder that they are in")
     if not found:
         urls = " and ".join(files(name))
         raise UserError(f"{path} holds no {name} in a form that is known (see docs/official.md); fetch {urls}")

@@ -113,6 +113,20 @@ def test_what_is_there_twice_or_beside_something_else_is_found(tmp_path, monkeyp
     check(found, digits)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int32])
+def test_labels_in_an_npz_may_be_of_any_whole_numbers(tmp_path, dtype):
+    digits = small((28, 28, 1), [10])
+    path = official_layouts.npz(digits, tmp_path / "mnist.npz")
+    with np.load(path) as arrays:
+        content = {name: array.astype(dtype) if name.startswith("y") else array for name, array in arrays.items()}
+    np.savez(path, **content)
+    check(next(iter(layouts.find("mnist", path))), digits)
+    for wrong in (content["y_test"] + dtype(100), content["y_test"].astype(float)):
+        np.savez(path, **content | {"y_test": wrong})
+        with pytest.raises(UserError, match="that are not all numbers from 0 to 9"):
+            list(layouts.find("mnist", path))
+
+
 def test_what_is_broken_or_incomplete_is_named(tmp_path):
     splits = small((28, 28, 1), [10])
     files = official_layouts.idx_files(splits)
@@ -123,6 +137,8 @@ def test_what_is_broken_or_incomplete_is_named(tmp_path):
     official_layouts.write(folder, {"t10k-labels-idx1-ubyte": files["train-labels-idx1-ubyte"]})
     with pytest.raises(UserError, match=r"holds arrays of \(4, 28, 28\) and \(10,\)"):
         list(layouts.find("mnist", tmp_path))
+    with pytest.raises(UserError, match="is one of the 4 files of mnist: name the folder"):
+        official.open_path("mnist", folder / "train-images-idx3-ubyte")
     batches = official_layouts.pickled(small((32, 32, 3), [10]), CLASSES)
     del batches["data_batch_3"]
     with pytest.raises(UserError, match="lacks data_batch_3"):
