@@ -14,6 +14,23 @@ from jaxae.report.page import card, cards, curve, decibels
 from jaxae.report.plots import line_plot, swatch
 from jaxae.report.run import Run
 
+
+class Figure(NamedTuple):
+    """A figure of a run's test in the table."""
+
+    name: str  # in the summary
+    heading: str
+    digits: int
+    choose: Callable | None = None  # the best of several
+
+
+FIGURES = (
+    Figure("psnr", "PSNR [dB]", 2, max),
+    Figure("ssim", "SSIM", 4, max),
+    Figure("mse", "MSE", 5, min),
+    Figure("loss", "self-supervised loss", 5, min),
+    Figure("noisy_psnr", "noisy PSNR", 2),
+)
 PICTURED = 8  # runs of which images are shown; a phone has no room for more
 
 
@@ -32,7 +49,7 @@ def comparison(*runs: Run) -> bytes:
         element("h1", f"{len(runs)} runs compared"),
         _figures(numbered),
         _curves(numbered),
-        [_pictures(group) for group in _groups(numbered, lambda run: (run.config.data.name, run.test.images.shape))],
+        [_pictures(group) for group in _groups(numbered, _same_images)],
         _differences(numbered),
     )
 
@@ -44,53 +61,62 @@ def _groups(runs: list[Numbered], key: Callable[[Run], Hashable]) -> list[list[N
     return list(groups.values())
 
 
+def _same_images(run: Run) -> Hashable:
+    return run.config.data.name, run.test.images.shape
+
+
 def _name(each: Numbered) -> list[Element | str]:
     return [swatch(each.number - 1), f"{each.number} {each.run.name}"]
 
 
 def _figures(runs: list[Numbered]) -> Element:
+    tests = {number: run.summary["test"] for number, run in runs}
+    shown = [figure for figure in FIGURES if any(figure.name in test for test in tests.values())]
     best: set[tuple[int, str]] = set()
-    for group in _groups(runs, lambda run: (run.config.data.name, run.test.images.shape, describe(run.test.noise))):
-        for name, choose in (("psnr", max), ("ssim", max), ("mse", min)):
-            tests = {each.number: each.run.summary["test"] for each in group}
-            values = {number: test[name] for number, test in tests.items() if name in test}
-            if len(values) > 1:
-                best |= {(number, name) for number, value in values.items() if value == choose(values.values())}
-    rows = []
-    for each in runs:
-        number, run = each
-        test = run.summary["test"]
-        digits = {"psnr": 2, "ssim": 4, "mse": 5}
-        figures = {name: f"{test[name]:.{count}f}" if name in test else "–" for name, count in digits.items()}
-        rows.append(
-            [
-                _name(each),
-                *(
-                    element("strong", f"{text} ★", class_="best") if (number, name) in best else text
-                    for name, text in figures.items()
-                ),
-                f"{test['noisy_psnr']:.2f}" if "noisy_psnr" in test else "–",
-                run.summary["data"]["name"],
-                run.summary["noise"],
-                str(run.summary["epochs"]),
-                f"{run.summary['throughput']['images_per_second']:,.0f}" if "throughput" in run.summary else "–",
-            ]
-        )
-    heading = ["run", "PSNR [dB]", "SSIM", "MSE", "noisy PSNR", "data", "noise", "epochs", "images/s"]
+    # losses compare only where they are of one kind: that of SURE is another number than that of Noise2Self
+    for group in _groups(runs, lambda run: (_same_images(run), describe(run.test.noise), run.test.alone)):
+        for figure in shown:
+            values = {number: tests[number][figure.name] for number, _ in group if figure.name in tests[number]}
+            if figure.choose and len(values) > 1:
+                chosen = figure.choose(values.values())
+                best |= {(number, figure.name) for number, value in values.items() if value == chosen}
+
+    def cell(number: int, figure: Figure) -> Element | str:
+        if figure.name not in tests[number]:
+            return "–"
+        text = f"{tests[number][figure.name]:.{figure.digits}f}"
+        return element("strong", f"{text} ★", class_="best") if (number, figure.name) in best else text
+
+    rows = [
+        [
+            _name(each),
+            *(cell(each.number, figure) for figure in shown),
+            each.run.summary["data"]["name"],
+            each.run.summary["noise"],
+            str(each.run.summary["epochs"]),
+            f"{each.run.summary['throughput']['images_per_second']:,.0f}" if "throughput" in each.run.summary else "–",
+        ]
+        for each in runs
+    ]
+    heading = ["run", *(figure.heading for figure in shown), "data", "noise", "epochs", "images/s"]
     caption = "★ is the best on the same data and noise"
     return element("section", element("h2", "Figures"), table(heading, rows, caption))
 
 
 def _curves(runs: list[Numbered]) -> Element | None:
-    trained = [each for each in runs if each.run.history and not each.run.test.alone]
-    if not trained:
+    plots = []
+    # a loss without clean images may be negative: no logarithm of it
+    for title, name, log in (
+        ("Test PSNR [dB]", "psnr", False),
+        ("Test mean squared error", "mse", True),
+        ("Test self-supervised loss", "loss", False),
+    ):
+        series = [curve(run, name, f"{number} {run.name}", number - 1) for number, run in runs]
+        series = [line for line in series if line.points]
+        if series:
+            plots.append(line_plot(title, series, "epoch", log))
+    if not plots:
         return None
-
-    def plot(title: str, name: str, log: bool) -> Element:
-        series = [curve(run, name, f"{number} {run.name}", number - 1) for number, run in trained]
-        return line_plot(title, series, "epoch", log)
-
-    plots = [plot("Test PSNR [dB]", "psnr", False), plot("Test mean squared error", "mse", True)]
     return element("section", element("h2", "Curves"), element("div", plots, class_="plots"))
 
 
@@ -116,11 +142,13 @@ def _pictures(group: list[Numbered]) -> Element:
 
     names = [element("li", _name(each)) for each in pictured]
     left_out = f" Of {len(group)} runs the first {PICTURED}." if len(group) > PICTURED else ""
-    order = f"clean, with {with_noise}, then restored" if shown.has_noisy else "the original, then restored"
+    original = "as it is" if all(run.test.alone for _, run in pictured) else "the original"
+    order = f"clean, with {with_noise}, then restored" if shown.has_noisy else f"{original}, then restored"
+    below = "" if all(run.test.alone for _, run in pictured) else ", with the PSNR below"
     return element(
         "section",
         element("h2", f"The first test images of {first.config.data.name}"),
-        element("p", f"From top to bottom: {order} by each run, with the PSNR below.{left_out}", class_="note"),
+        element("p", f"From top to bottom: {order} by each run{below}.{left_out}", class_="note"),
         element("ul", names, class_="legend"),
         cards([one(position) for position in range(len(indices))]),
     )

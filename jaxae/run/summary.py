@@ -34,7 +34,7 @@ def means_with_noisy(scores: Scores | Losses, test: TestSet) -> dict[str, float]
 def line(means: dict[str, float]) -> str:
     """The means in words, the noisy input's PSNR beside the network's."""
     if "loss" in means:
-        return f"{metrics.in_words(means)} (no clean images are known, so no PSNR)"
+        return f"{metrics.in_words(means)} (no clean images are known)"
     before = f" (noisy input {means['noisy_psnr']:.2f})" if "noisy_psnr" in means else ""
     return f"mse {means['mse']:.5f}, psnr {means['psnr']:.2f} dB{before}, ssim {means['ssim']:.4f}"
 

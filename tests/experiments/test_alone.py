@@ -55,9 +55,41 @@ def test_it_is_evaluated_compared_and_used_like_any_run(run, pictures, tmp_path)
     assert "psnr" not in said.out.lower()
     page = tmp_path / "page.html"
     assert command("jaxae.report", run_dir, run_dir, "--out", page).status == 0
-    assert "2 runs compared" in page.read_text()
+    content = page.read_text()
+    assert "2 runs compared" in content
+    assert "psnr" not in content.lower()
+    assert f"{summary['test']['loss']:.5f} ★" in content
+    assert "Test self-supervised loss" in content
     assert command("jaxae.denoise", run_dir, pictures / "00.png", "--out", tmp_path / "out").status == 0
     assert "trained on noisy images alone" in refused(command("jaxae.baselines", run_dir))
+
+
+def test_a_run_that_is_resumed_ends_as_one_that_was_not_stopped_and_says_no_psnr(pictures, tmp_path):
+    options = ("--data.name", f"folder:{pictures}", "--noise.kind", "none", "--train.target", "self")
+    options += ("--train.batch-size", 8, "--train.ops", "xla")
+
+    def train(name, *arguments):  # in processes of their own, which share their compiled programs
+        run_dir = tmp_path / name
+        said = command("jaxae.experiments.mnist_denoise", *arguments, "--run-dir", run_dir)
+        assert said.status == 0, said.err
+        assert "test: self-supervised loss" in said.out
+        assert "psnr" not in (said.out + said.err).lower()
+        return json.loads((run_dir / "summary.json").read_text())["params_digest"]
+
+    whole = train("whole", *options, "--train.epochs", 2)
+    assert train("stopped", *options, "--train.epochs", 1) != whole
+    assert train("stopped", "--train.epochs", 2, "--resume") == whole
+
+
+@pytest.mark.slow
+def test_a_sweep_tells_the_loss_of_its_members(pictures, tmp_path):
+    options = ("--data.name", f"folder:{pictures}", "--noise.kind", "none", "--train.target", "sure")
+    options += ("--train.sigma", 0.1, "--train.batch-size", 8, "--train.ops", "xla", "--train.epochs", 1)
+    said = command("jaxae.experiments.sweep", *options, "--seeds", 0, 1, "--run-dir", tmp_path / "sweep")
+    assert said.status == 0, said.err
+    assert "mean loss" in (tmp_path / "sweep" / "table.md").read_text()
+    assert "psnr" not in (said.out + said.err).lower()
+    assert "psnr" not in (tmp_path / "sweep" / "comparison.html").read_text().lower()
 
 
 def test_the_best_checkpoint_has_the_lowest_loss(run):
