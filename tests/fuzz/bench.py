@@ -131,7 +131,8 @@ def children() -> list[str]:
     """The processes that this one has started and that have not ended."""
     found = []
     for task in Path("/proc/self/task").iterdir():
-        found += (task / "children").read_text().split()
+        with contextlib.suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            found += (task / "children").read_text().split()
     return found
 
 
