@@ -54,9 +54,9 @@ class TrainConfig:
     learning_rate: float | None = None
     """Of the optimizer; in the fast recipe its peak."""
     target: Literal["clean", "noisy", "self", "sure"] = "clean"
-    """What the output is compared with: the clean image, or another noisy copy of it (Noise2Noise); or nothing but the
-    one noisy copy itself: self (Noise2Self) for noise that is independent from pixel to pixel, sure (SURE) for Gaussian
-    noise of known strength. With --noise.kind none the images are the noisy ones."""
+    """What the output is compared with: the clean image, another noisy copy (Noise2Noise), or nothing but its own:
+    self (Noise2Self) for noise independent from pixel to pixel, sure (SURE) for Gaussian noise of known strength. With
+    --noise.kind none the images are the noisy ones."""
     sigma: float | None = None
     """Of sure on images that are noisy themselves: the standard deviation of their noise, for values in [0, 1]."""
     ops: str = "auto"
@@ -72,9 +72,7 @@ class TrainConfig:
             raise UserError(f"--train.learning-rate {rate}: must be a positive number")
         if self.sigma is not None and not 0 < self.sigma <= 1:
             of_bytes = f"; of 255 it is {self.sigma / 255:.3g}" if 1 < self.sigma <= 255 else ""
-            raise UserError(
-                f"--train.sigma {self.sigma:g}: must be above 0 and at most 1, for values in [0, 1]{of_bytes}"
-            )
+            raise UserError(f"--train.sigma {self.sigma:g}: must be above 0 and at most 1, as values are{of_bytes}")
 
 
 @dataclass(frozen=True)
