@@ -58,7 +58,8 @@ def test_a_network_learns_from_them(pictures, tmp_path):
 def test_commands_take_such_a_run(run, tmp_path):
     run_dir, summary = run
     evaluated = json.loads(command("jaxae.evaluate", run_dir, "--json").out)
-    assert evaluated["test"] == summary["test"]
+    # another process has another share of the cores, so its sums may differ by a rounding
+    assert evaluated["test"] == pytest.approx(summary["test"], rel=1e-6)
     compared = command("jaxae.baselines", run_dir, "--images", 4, "--tune-images", 2, "--out", tmp_path / "b", "--json")
     assert compared.status == 0, compared.err
     assert json.loads(compared.out)[0]["rows"]["noisy input"]["psnr"] == pytest.approx(16.5, abs=1)
