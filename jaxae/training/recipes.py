@@ -3,15 +3,24 @@
 Epochs, batch size and learning rate that a recipe takes for a network stand with the network, in `jaxae.models`.
 """
 
+import functools
+
 import optax
 
 from jaxae.training.soap import scale_by_soap
 
+ADAM = optax.adam(1.0)
 
+
+@functools.cache
 def make_optimizer(recipe: str, steps: int) -> optax.GradientTransformation:
-    """For a (peak) learning rate of 1: Adam at a constant rate, or SOAP over one cycle of `steps` steps."""
+    """For a (peak) learning rate of 1: Adam at a constant rate, or SOAP over one cycle of `steps` steps.
+
+    The same arguments give the same object: a program is compiled for its optimizer, so that a second run like the
+    first in one process, as in a notebook, compiles nothing anew.
+    """
     if recipe == "plain":
-        return optax.adam(1.0)
+        return ADAM
     return optax.chain(scale_by_soap(), optax.scale_by_learning_rate(one_cycle(steps)))
 
 
