@@ -6,7 +6,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import scipy.stats
 
@@ -116,7 +115,7 @@ def test_adam_trajectory(name, way):
     each in their own way: the first 10 steps agree to 1e-5 on all that were tried, the first 30 to 1e-5 or to 7e-4.
     """
     network = original(name)
-    task = training.Task(models.build(name, way=way), optax.adam(1.0), BATCH)
+    task = training.Task(models.build(name, way=way), training.make_optimizer("plain", 0), BATCH)
     hyper = training.hyperparameters(5, 1e-3, noise.parse("gaussian", 0.2))
     state = training.start(task, params_of(network))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)  # its eps, 1e-8, is also Optax's

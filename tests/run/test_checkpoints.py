@@ -5,7 +5,6 @@ import warnings
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jaxae import files, models, noise, training
@@ -16,7 +15,7 @@ from jaxae.run.digest import digest
 # TensorStore reports a failed read once more, to an event loop that has ended
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-TASK = training.Task(models.build("cifar", "xla"), optax.adam(1.0), 4)
+TASK = training.Task(models.build("cifar", "xla"), training.make_optimizer("plain", 0), 4)
 
 
 def make_state(seed):

@@ -5,7 +5,6 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jaxae import models, noise, training
@@ -31,7 +30,7 @@ def make_images(count=44):
 def make_run(devices, model=None, learning_rate=1e-3):
     """The task, hyperparameters, state and images of a short run on `devices`."""
     model = models.build("mnist", "xla") if model is None else model
-    task = training.Task(model, optax.adam(1.0), 16, devices=devices)
+    task = training.Task(model, training.make_optimizer("plain", 0), 16, devices=devices)
     hyper = training.hyperparameters(0, learning_rate, noise.parse("gaussian"))
     hyper, state = parallel.put((hyper, training.init(task, hyper, SHAPE)), devices)
     return task, hyper, state, training.source(make_images(), devices)

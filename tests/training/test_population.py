@@ -1,7 +1,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jaxae import models, noise, ops, training
@@ -17,7 +16,7 @@ MEMBERS = [
 
 @pytest.mark.parametrize("form", ["turns", "vmap"])
 def test_each_member_ends_as_it_would_alone(form, monkeypatch):
-    task = training.Task(models.build("cifar", "lanes"), optax.adam(1.0), 8)
+    task = training.Task(models.build("cifar", "lanes"), training.make_optimizer("plain", 0), 8)
     images = np.random.default_rng(0).integers(0, 256, (24, *SHAPE), np.uint8)
     hyper = population.stack(MEMBERS)
     monkeypatch.setattr(population, "TAKE_TURNS", {"cpu"} if form == "turns" else set())

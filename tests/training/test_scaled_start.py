@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jaxae import models, noise, training
@@ -16,7 +15,9 @@ from jaxae.training.scaled_start import _output, scale
 def fresh(name):
     model = models.build(name, "xla")
     hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.1))
-    params = training.init(training.Task(model, optax.adam(1.0), 4), hyper, model.image_shape).params
+    params = training.init(
+        training.Task(model, training.make_optimizer("plain", 0), 4), hyper, model.image_shape
+    ).params
     images = jnp.asarray(np.random.default_rng(0).random((16, *model.image_shape), np.float32))
     return model, params, images
 

@@ -1,7 +1,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jaxae import models, noise, ops, training
@@ -16,7 +15,7 @@ THREE_BATCHES = 3 * 8 * 28 * 28
 
 
 def make_run(devices=None):
-    task = training.Task(models.build("mnist", "xla"), optax.adam(1.0), 8, devices=devices)
+    task = training.Task(models.build("mnist", "xla"), training.make_optimizer("plain", 0), 8, devices=devices)
     hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian"))
     return task, *parallel.put((hyper, training.init(task, hyper, SHAPE)), devices)
 

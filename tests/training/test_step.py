@@ -1,7 +1,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jaxae import models, noise, ops, training
@@ -12,7 +11,7 @@ from jaxae.training import step
 
 def make_task(batch_size=8, name="mnist"):
     # XLA's own convolution, so that what is tested here is training alone
-    return training.Task(models.build(name, "xla"), optax.adam(1.0), batch_size)
+    return training.Task(models.build(name, "xla"), training.make_optimizer("plain", 0), batch_size)
 
 
 def make_hyper(seed=0, rate=1e-3, kind="gaussian"):
@@ -125,6 +124,29 @@ def test_runs_that_differ_in_their_hyperparameters_share_a_program():
     for hyper in (make_hyper(0), training.hyperparameters(1, 1e-2, noise.parse("gaussian", "0.1..0.7"))):
         program(task, hyper, training.init(task, hyper, (28, 28, 1)), images)
     assert program._cache_size() == 1
+
+
+def test_a_second_run_like_the_first_compiles_nothing():
+    def run() -> list[str]:
+        compiled = []
+
+        def note(event: str, seconds: float, **_: object) -> None:
+            if event == "/jax/core/compile/backend_compile_duration":
+                compiled.append(event)
+
+        # a batch like no other test's
+        task = training.Task(models.build("mnist", "xla"), training.make_optimizer("plain", 2), batch_size=7)
+        hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))
+        images = training.source(np.zeros((14, 28, 28, 1), np.uint8))
+        jax.monitoring.register_event_duration_secs_listener(note)
+        try:
+            list(training.fit(task, hyper, training.init(task, hyper, images.shape[1:]), images, epochs=1))
+        finally:
+            jax.monitoring.unregister_event_duration_listener(note)
+        return compiled
+
+    assert run()
+    assert not run()
 
 
 def test_a_noisy_target_is_a_second_noisy_copy():
