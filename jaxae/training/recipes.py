@@ -17,7 +17,7 @@ def make_optimizer(recipe: str, steps: int) -> optax.GradientTransformation:
     """For a (peak) learning rate of 1: Adam at a constant rate, or SOAP over one cycle of `steps` steps.
 
     The same arguments give the same object: a program is compiled for its optimizer, so that a second run like the
-    first in one process, as in a notebook, compiles nothing anew.
+    first in one process, as in a notebook, need not compile anew.
     """
     if recipe == "plain":
         return ADAM
