@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.photographs import photograph
 from tests.tiny_data_set import write_tiny
 
 
@@ -38,3 +39,24 @@ def tiny_data_set():
 @pytest.fixture(scope="session")
 def grey_images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (7, 5, 6, 1), np.uint8)
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory, monkeypatch):
+    """A cache directory that no other test knows, and nothing remembered."""
+    from jaxae.data import folder, folder_cache
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    folder._read.cache_clear()
+    return folder_cache.directory()
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """60 files of mixed sizes and formats in two class folders, one of them nested."""
+    for i in range(60):
+        place = tmp_path / "album" / ("cats" if i % 2 else "dogs/puppies")
+        place.mkdir(parents=True, exist_ok=True)
+        size = 20 + 7 * (i % 11), 20 + 5 * (i % 13)
+        photograph(i, *size).save(place / f"{i}.{'jpg' if i % 3 else 'PNG'}")
+    return tmp_path / "album"
