@@ -1,6 +1,5 @@
 """Pictures in and out again: every kind, depth and mode, and what must not be carried over."""
 
-import io
 import struct
 import zlib
 
@@ -10,34 +9,12 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
-from jaxae.data.pictures import files, listing, reading
+from jaxae.data.pictures import files, reading
 from jaxae.data.pictures.files import File
 from jaxae.errors import UserError
+from tests.data.pictures.tools import RANDOM, copy, encoded, only, pixels, smooth
 
-RANDOM = np.random.default_rng(0)
 ORIENTATION, MAKER, UNIT, X_RESOLUTION, Y_RESOLUTION, DATE = 0x0112, 0x010F, 296, 282, 283, 306
-
-
-def pixels(*shape, dtype=np.uint8):
-    return RANDOM.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
-
-
-def smooth(height=24, width=36, channels=3):
-    """Values that a JPEG keeps well."""
-    coarse = Image.fromarray(pixels(3, 4, channels) if channels > 1 else pixels(3, 4))
-    return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def copy(source, place=None) -> File:
-    """The file that `source` becomes when nothing is done to its values; what was read of it."""
-    file = files.read(source)
-    files.write(place or source.with_name(f"copy-{source.name}"), file, [page.floats() for page in file.pages])
-    return file
-
-
-def only(file: File) -> reading.Picture:
-    assert len(file.pages) == 1
-    return file.pages[0]
 
 
 LOSSLESS = [".png", ".tiff", ".bmp", ".tga", ".jp2", ".qoi", ".sgi", ".ppm"]
@@ -361,75 +338,6 @@ def test_a_picture_in_its_alpha_alone_is_hinted_at(tmp_path):
     assert copy(tmp_path / "a.png").notes == ("all that is seen of it is in its alpha, which stays as it is",)
 
 
-def bomb() -> bytes:
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
-
-
-def encoded(image, kind="PNG", **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-WHOLE = encoded(Image.fromarray(pixels(50, 50, 3)))
-FRAMES = [Image.fromarray(pixels(9, 9, 3)) for _ in range(2)]
-BROKEN = {
-    "text": (b"no picture at all", "not a picture of a kind that can be read"),
-    "empty": (b"", "the file is empty"),
-    "truncated": (WHOLE[: len(WHOLE) // 2], "truncated"),
-    "damaged": (WHOLE[:60] + bytes(200) + WHOLE[260:], ""),
-    "bomb": (bomb(), "decompression bomb"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture of a kind that can be read"),
-    "animated": (encoded(FRAMES[0], save_all=True, append_images=FRAMES[1:]), "it holds 2 pictures"),
-    "lab": (encoded(Image.new("LAB", (9, 9)), "TIFF"), "its colours are LAB; convert it to RGB"),
-    "floats": (
-        encoded(Image.fromarray(np.float32([[-1, 2.5]])), "TIFF"),
-        "floating-point values from -1 to 2.5: give black and white as --data.range",
-    ),
-    "endless": (encoded(Image.fromarray(np.float32([[0, np.inf]])), "TIFF"), "not all finite"),
-    "gif": (encoded(FRAMES[0], "GIF"), "GIF is read but not written: convert it to PNG first"),
-    "integers": (encoded(Image.fromarray(np.full((9, 9), -5, np.int32)), "TIFF"), "32-bit values from -5"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_what_is_no_picture_is_named_in_one_line(tmp_path, name):
-    content, said = BROKEN[name]
-    path = tmp_path / f"{name}.png"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=f"^{path}: .*{said}") as caught:
-        files.read(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_deep_pictures_that_are_cut_off_are_refused(tmp_path):
-    content = cv2.imencode(".png", pixels(50, 50, 3, dtype=np.uint16))[1].tobytes()
-    (tmp_path / "deep.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match="truncated"):
-        files.read(tmp_path / "deep.png")
-
-
-@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"bigtiff": True}])
-def test_deep_tiffs_that_are_cut_off_are_refused(tmp_path, options):
-    path = tmp_path / "deep.tif"
-    tifffile.imwrite(path, pixels(50, 50, 3, dtype=np.uint16), photometric="rgb", **options)
-    content = path.read_bytes()
-    copy(path)
-    for length in (len(content) // 2, len(content) - 40):
-        path.write_bytes(content[:length])
-        with pytest.raises(UserError, match=f"^{path}: "):
-            files.read(path)
-
-
 def test_a_write_that_fails_names_its_place_and_leaves_nothing(tmp_path, monkeypatch):
     file = File([reading.Picture(pixels(9, 9, 1), None)], "TIFF", {"exif": odd_exif([(UNIT, 2, b"abc\0")])}, ())
     with pytest.raises(UserError, match=f"^{tmp_path / 'out.tif'}: cannot be written: "):
@@ -449,41 +357,3 @@ def test_what_reads_back_otherwise_is_not_kept(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=r"out\.png: cannot be written: read back"):
             files.write(tmp_path / "out.png", file, [file.pages[0].floats()])
     assert not list(tmp_path.iterdir())
-
-
-def test_what_counts_as_a_picture_is_what_pillow_reads():
-    known = reading.suffixes()
-    assert {".png", ".jpg", ".tif", ".pgm", ".ppm", ".gif", ".bmp", ".webp", ".mpo"} <= set(known)
-    assert not {".eps", ".pdf", ".mpg", ".h5", ".txt", ".npy"} & set(known)
-
-
-def test_folders_keep_their_shape_and_outputs_are_no_inputs(tmp_path):
-    folder, out = tmp_path / "in", tmp_path / "in" / "out"
-    names = ("a.png", "sub/a.JPG", "out/a.png", "notes.txt", ".hidden.png", "@eaDir/a.png", "sub/.thumbs/a.png")
-    for name in (*names, "__MACOSX/a.png", "raw.NEF", "raw2.nef"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    assert listing.find((folder,), out) == (
-        {folder / "a.png": out / "a.png", folder / "sub" / "a.JPG": out / "sub" / "a.JPG"},
-        [f"left out of {folder}, no pictures that can be read: 2 .nef, 1 .txt"],
-    )
-    with pytest.raises(UserError, match="would both become"):
-        listing.find((folder, folder / "out" / "a.png"), out)
-    with pytest.raises(UserError, match="there is no file or folder"):
-        listing.find((folder / "b.png",), out)
-    (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "a.heic").touch()
-    with pytest.raises(UserError, match=r"holds no picture that can be read: 1 \.heic"):
-        listing.find((tmp_path / "none",), out)
-
-
-def test_links_to_folders_are_entered_once(tmp_path):
-    for name in ("photos/a/1.png", "elsewhere/2.png"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    photos = tmp_path / "photos"
-    (photos / "0-again").symlink_to(photos / "a")
-    (photos / "a" / "up").symlink_to(photos)
-    (photos / "linked").symlink_to(tmp_path / "elsewhere")
-    (photos / "broken").symlink_to(tmp_path / "nowhere")
-    assert listing.list_pictures(photos).files == [photos / "a" / "1.png", photos / "linked" / "2.png"]
