@@ -60,26 +60,31 @@ def ssim(images: Images, targets: Images) -> Float[Array, " batch"]:
     scikit-image's ``structural_similarity`` with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
     data_range=1``. Raises UserError, when traced, for images smaller than the window.
     """
-    _, height, width, _ = images.shape
+    batch, height, width, channels = images.shape
     if min(height, width) < _WINDOW:
         raise UserError(
             f"SSIM needs images of at least {_WINDOW}×{_WINDOW} pixels, not {height}×{width}: use MSE or PSNR"
         )
-    x, y = images.astype(jnp.float32), targets.astype(jnp.float32)
-
-    # The window is separable, so filtering is a product with a banded matrix from either side: many times faster
-    # than a convolution on every backend. TPUs and GPUs would round the factors, and with them the variances.
-    rows, columns = _band(height), _band(width)
-
-    def blur(z: Array) -> Array:
-        return jnp.einsum("ih,bhwc,jw->bijc", rows, z, columns, precision=jax.lax.Precision.HIGHEST)
-
-    mean_x, mean_y = blur(x), blur(y)
-    variances = blur(x * x) + blur(y * y) - mean_x**2 - mean_y**2
-    covariance = blur(x * y) - mean_x * mean_y
+    # [height, width, everything else]: all lines along an axis are filtered as one product
+    x, y = (z.astype(jnp.float32).transpose(1, 2, 3, 0).reshape(height, width, -1) for z in (images, targets))
+    mean_x, mean_y = _blur(x), _blur(y)
+    variances = _blur(x * x + y * y) - mean_x**2 - mean_y**2
+    covariance = _blur(x * y) - mean_x * mean_y
     similarity = (2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)
     similarity /= (mean_x**2 + mean_y**2 + _C1) * (variances + _C2)
-    return jnp.mean(similarity, axis=(1, 2, 3))
+    return jnp.mean(similarity.reshape(-1, channels, batch), axis=(0, 1))
+
+
+def _blur(x: Float[Array, "height width n"]) -> Float[Array, "rows columns n"]:
+    """The Gaussian means over each window inside the image.
+
+    The window is separable, so filtering is a product with a banded matrix from either side: many times faster than a
+    convolution on every backend. TPUs and GPUs would round the factors, and with them the variances.
+    """
+    for size in x.shape[:2]:
+        product = jnp.dot(_band(size), x.reshape(size, -1), precision=jax.lax.Precision.HIGHEST)
+        x = product.reshape(-1, *x.shape[1:]).swapaxes(0, 1)
+    return x
 
 
 def _band(size: int) -> Float[np.ndarray, "positions size"]:

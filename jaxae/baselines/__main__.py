@@ -117,9 +117,7 @@ def compare(run_dir: Path, arguments: Arguments) -> dict[str, Any]:
     }
     out = place(run_dir, arguments)
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    figure = figures.image_rows(
-        {label: jnp.asarray(shown[:COLUMNS]) for label, shown in images.items()}, jnp.asarray(clean[:COLUMNS])
-    )
+    figure = figures.image_rows({label: shown[:COLUMNS] for label, shown in images.items()}, clean[:COLUMNS])
     figures.save(figure, out / "figures" / "baselines.png")
     files.write_json(out / "baselines.json", result)
     return result

@@ -33,6 +33,10 @@ AUTO = {"cpu": "lanes", "tpu": "xla_in_parts"}
 # TPUs' compiler turns into something fast, but GPUs' does not; products stay products. (Not measured on a GPU.)
 AUTO_BATCHED = AUTO | {"gpu": "rows"}
 
+# Of LLVM's levels of optimization the first one: from the second on it unrolls the rounds of JAX's generator of random
+# numbers, which are most of a program that draws a network's first weights (5 of 6 seconds).
+SOON = {"xla_backend_optimization_level": 1}
+
 
 def resolve(name: str, backend: str | None = None, batched: bool = False) -> str:
     """The name of the way that `name` stands for; ``"auto"`` picks for `backend`, by default JAX's own.
@@ -61,9 +65,14 @@ def compiler_options(name: str) -> Mapping[str, str]:
 
 
 @functools.lru_cache(maxsize=256)
-def jit(function: Callable[..., Any], way: str = "xla", **options: Any) -> Wrapped:
+def jit(function: Callable[..., Any], way: str = "xla", seldom: bool = False, **options: Any) -> Wrapped:
     """`jax.jit` of `function`, which computes with `way` or with no network at all; `options` are `jax.jit`'s own.
+
+    seldom: the program runs once or so in a process: a CPU's is compiled sooner, and may run several times slower.
 
     The same function gives the same program, so this may be called anew for every use.
     """
-    return jax.jit(function, compiler_options=dict(compiler_options(way)) or None, **options)
+    settings = dict(compiler_options(way))
+    if seldom and jax.default_backend() == "cpu":
+        settings |= SOON
+    return jax.jit(function, compiler_options=settings or None, **options)

@@ -2,18 +2,14 @@
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
-from jaxtyping import Array, Float, Integer, PyTree, UInt8
+from jaxtyping import Float, Integer, PyTree, UInt8
 
-from jaxae import metrics, ops
 from jaxae.data import halves
+from jaxae.models import Autoencoder
 from jaxae.noise import KINDS, Noise
-from jaxae.run import scores
+from jaxae.run import samples
 
-SAMPLE = 256  # test images restored at each strength; one compiled program restores so many at once
 MULTIPLES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the noise in training
 VIEW = 64  # pixels; of larger images a page shows the middle
 
@@ -48,36 +44,23 @@ def stronger(noise: Noise, multiple: float) -> Noise:
     return Noise(noise.kinds, tuple(ranges), noise.clip)
 
 
-def _restore(
-    model: nn.Module, params: PyTree, noise: Noise, images: Array, indices: Array
-) -> tuple[Array, Array, Array, Array]:
-    """The noisy and the restored images as bytes, and the PSNR of each."""
-    clean, noisy = scores.corrupt(noise, images, indices)
-    restored, seen = scores.restore(model, params, noisy), scores.restore(None, {}, noisy)
-    bytes_ = (jnp.round(jnp.clip(x, 0, 1) * 255).astype(jnp.uint8) for x in (seen, restored))
-    return *bytes_, metrics.psnr(seen, clean), metrics.psnr(restored, clean)
-
-
 def restore(
-    model: nn.Module,
+    model: Autoencoder,
     params: PyTree,
     images: UInt8[np.ndarray, "n height width stored"],
     indices: Integer[np.ndarray, " m"],
     noise: Noise,
 ) -> Examples:
-    """The test images number `indices`, at most `SAMPLE`, with their noise of every other evaluation.
-
-    Of equal models and kinds of noise, the program is compiled once.
-    """
-    count = min(SAMPLE, len(images))
-    padded = np.resize(indices, count)  # repeats them
-    model = model.clone(way="xla")  # compiles fastest
-    program = ops.jit(_restore, model.way, static_argnums=0)
-    arrays = program(model, params, noise, images[padded], jnp.asarray(padded, jnp.uint32))
-    noisy, restored, noisy_psnr, psnr = (array[: len(indices)] for array in jax.device_get(arrays))
+    """The test images number `indices`, see `jaxae.run.samples`, as a page shows them."""
+    found = samples.restore(model, params, images, indices, noise)
     has_noisy = bool(noise.kinds) or halves.are_pairs(images.shape)
-    views = (_view(pixels) for pixels in (halves.split(images[indices])[1], noisy, restored))
-    return Examples(noise, has_noisy, indices, *views, noisy_psnr, psnr)
+    stored = halves.split(images[indices])[1]  # as bytes already
+    views = (_view(pixels) for pixels in (stored, _as_bytes(found.noisy), _as_bytes(found.restored)))
+    return Examples(noise, has_noisy, indices, *views, found.noisy_psnr, found.psnr)
+
+
+def _as_bytes(pixels: Float[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h w c"]:
+    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
 
 
 def _view(pixels: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n view_h view_w c"]:

@@ -14,6 +14,7 @@ from jaxae.report.markup import document, element, picture, table
 from jaxae.report.plots import Series, line_plot
 from jaxae.report.run import Run, reproduce
 from jaxae.report.tiles import tiles
+from jaxae.run import samples
 
 EXTREMES = 6  # worst and best test images, so many of each
 
@@ -62,7 +63,7 @@ def _levels(run: Run) -> list[Examples]:
     """The first test images at each strength of noise; one level where there is no noise."""
     multiples = examples.MULTIPLES if run.test.noise.kinds else (1.0,)
     noises = [examples.stronger(run.test.noise, multiple) for multiple in multiples]
-    first = np.arange(min(examples.SAMPLE, len(run.test.images)))
+    first = np.arange(min(samples.MOST, len(run.test.images)))
     return [examples.restore(run.model, run.params, run.test.images, first, noise) for noise in noises]
 
 

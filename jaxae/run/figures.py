@@ -3,22 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, PyTree, UInt8
+from jaxtyping import Float, PyTree
 
 from jaxae import metrics, ops
 from jaxae.files import replacing
 from jaxae.models import Autoencoder
-from jaxae.noise import Noise, describe
-from jaxae.run.scores import corrupt, restore, way
+from jaxae.noise import describe
+from jaxae.run import samples
 from jaxae.run.test_set import TestSet
 
 INK, MUTED, GRID = "#1a1a2e", "#6b7280", "#e5e7eb"
 TRAIN, TEST = "#2563eb", "#d9480f"
 
-Images = Float[Array, "n h w c"]
+Images = Float[Array, "n h w c"] | Float[np.ndarray, "n h w c"]
 
 
 def write(
@@ -27,7 +26,8 @@ def write(
     """Write `images.png`, the first test images before and after, and, where there is a `history`, `curves.png`."""
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
-    clean, noisy, restored = before_and_after(model, params, test.noise, test.images[:columns])
+    first = np.arange(min(columns, len(test.images)))
+    clean, noisy, restored, *_ = samples.restore(model, params, test.images, first, test.noise)
     if test.alone:
         save(image_rows({"input": noisy, "restored": restored}), folder / "images.png")
     else:
@@ -37,19 +37,7 @@ def write(
         save(curves(history), folder / "curves.png")
 
 
-def before_and_after(
-    model: Autoencoder, params: PyTree, noise: Noise, images: UInt8[np.ndarray, "n h w stored"]
-) -> tuple[Images, Images, Images]:
-    """The first test images clean, noisy as a picture shows them, and restored."""
-    return ops.jit(_before_and_after, way(model), static_argnums=0)(model, params, noise, images)
-
-
-def _before_and_after(model: Autoencoder, params: PyTree, noise: Noise, images: Array) -> tuple[Array, Array, Array]:
-    clean, noisy = corrupt(noise, images, jnp.arange(len(images), dtype=jnp.uint32))
-    return clean, restore(None, {}, noisy), restore(model, params, noisy)
-
-
-def image_rows(rows: dict[str, Float[Array, "n h w c"]], clean: Float[Array, "n h w c"] | None = None):
+def image_rows(rows: dict[str, Images], clean: Images | None = None):
     """A figure with a labelled row of images for each of `rows`, each image with its PSNR against `clean` below it."""
     plt = pyplot()
     count, height, width, channels = next(iter(rows.values())).shape

@@ -16,7 +16,7 @@ from jaxae.run.test_set import TestSet
 # Below this share of the images' own spread the outputs are called alike. On MNIST a network that answers with black
 # has 0.0002; those that had learnt for one epoch, and CIFAR's after a fifth of one, 0.83 to 0.85.
 ALIKE = 0.05
-LOOKED_AT = 1000  # test images on which filters are watched
+LOOKED_AT = 1024  # test images on which filters are watched
 REMEDY = (
     "it often passes after some epochs; if it stays, try another --seed, a lower --train.learning-rate or --recipe fast"
 )
@@ -37,7 +37,7 @@ def warning(scores: Scores | Losses) -> str:
 
 def describe(model: Autoencoder, params: PyTree, test: TestSet, scores: Scores | Losses) -> dict[str, Any]:
     """What the summary says: the outputs' spread, and of how many filters before a ReLU how many nothing wakes."""
-    awake = np.concatenate([np.asarray(layer) for layer in _awake(model, params, test)])
+    awake = np.concatenate(_awake(model, params, test))
     return {
         "outputs_spread": scores.spread,
         "outputs_alike": are_alike(scores),
@@ -46,17 +46,14 @@ def describe(model: Autoencoder, params: PyTree, test: TestSet, scores: Scores |
     }
 
 
-def _awake(model: Autoencoder, params: PyTree, test: TestSet) -> list[jax.Array]:
+def _awake(model: Autoencoder, params: PyTree, test: TestSet) -> list[np.ndarray]:
     """Of each layer that a ReLU follows, which filters are above zero anywhere in one of the first test images."""
-    program, images = ops.jit(_highest, "xla", static_argnums=0), test.images[:LOOKED_AT]
-    model, highest = (
-        model.clone(way="xla", dtype=jnp.dtype("float32")),
-        [],
-    )  # activations by image, row, column and filter
-    for start in range(0, len(images), BATCH_SIZE):
-        batch = images[start : start + BATCH_SIZE]
-        highest.append(program(model, params, test.noise, batch, np.arange(start, start + len(batch), dtype=np.uint32)))
-    return [jnp.max(jnp.stack(layer), 0) > 0 for layer in zip(*highest, strict=True)]
+    program, model = ops.jit(_highest, static_argnums=0), model.clone(way="xla", dtype=jnp.dtype("float32"))
+    count = min(LOOKED_AT, len(test.images))
+    size = min(BATCH_SIZE, count)
+    batches = np.resize(np.arange(count, dtype=np.uint32), (-(-count // size), size))  # the last filled with the first
+    highest = [program(model, params, test.noise, test.images[batch], batch) for batch in batches]
+    return [np.max(layer, 0) > 0 for layer in zip(*jax.device_get(highest), strict=True)]
 
 
 def _highest(model: Autoencoder, params: PyTree, noise: Any, images: jax.Array, indices: jax.Array) -> list[jax.Array]:

@@ -19,7 +19,7 @@ from jaxae.noise import Noise
 from jaxae.run.test_set import Alone, TestSet
 from jaxae.training import self_supervised, to_float
 
-BATCH_SIZE = 500
+BATCH_SIZE = 128  # what a CPU's caches hold
 TEST_KEY = 123_456  # not a run's seed: all runs are tested on the same noisy images
 
 Images = Float[Array, "n h w c"]
@@ -130,8 +130,10 @@ def _score(program: Callable, images: UInt8[np.ndarray, "n h w stored"]) -> tupl
         padding = [(0, BATCH_SIZE - len(batch))] + [(0, 0)] * 3  # one program for all batches
         indices = np.arange(start, start + BATCH_SIZE, dtype=np.uint32)
         scores, variance = program(np.pad(batch, padding), indices, np.float32(len(batch)))
-        batches.append([values[: len(batch)] for values in scores])
+        batches.append((scores, len(batch)))
         variances.append(variance)
-    restored, known = np.sum(jax.device_get(variances), axis=0, dtype=np.float64)
+    batches, variances = jax.device_get((batches, variances))  # once all of them are on their way
+    restored, known = np.sum(variances, axis=0, dtype=np.float64)
     spread = float(np.sqrt(restored / known)) if known > 1e-6 else 1.0  # the images differ by less than a grey level
-    return [np.concatenate(jax.device_get(values)) for values in zip(*batches, strict=True)], spread
+    kept = [[values[:count] for values in scores] for scores, count in batches]
+    return [np.concatenate(values) for values in zip(*kept, strict=True)], spread

@@ -14,7 +14,7 @@ from jaxtyping import PyTree, UInt8
 
 from jaxae.errors import UserError
 from jaxae.models import Autoencoder
-from jaxae.run.figures import before_and_after
+from jaxae.run import samples
 from jaxae.run.test_set import TestSet
 
 FOLDER = "tensorboard"
@@ -58,10 +58,8 @@ class Log(AbstractContextManager):
 
 def picture(model: Autoencoder, params: PyTree, test: TestSet) -> UInt8[np.ndarray, "height width channels"]:
     """Rows in one picture: the first test images with noise on them, restored, and, where they are known, clean."""
-    # computed apart from training: on one device, and in the way that compiles fastest
-    clean, noisy, restored = before_and_after(
-        model.clone(way="xla"), jax.device_get(params), test.noise, test.images[:COLUMNS]
-    )
+    first = np.arange(min(COLUMNS, len(test.images)))
+    clean, noisy, restored, *_ = samples.restore(model, jax.device_get(params), test.images, first, test.noise)
     rows = np.stack([noisy, restored] if test.alone else [noisy, restored, clean])
     count, columns, height, width, channels = rows.shape
     image = rows.transpose(0, 2, 1, 3, 4).reshape(count * height, columns * width, channels)

@@ -26,7 +26,7 @@ class Epoch(NamedTuple):
     @property
     def loss(self) -> float:
         """The mean over the steps."""
-        return float(self.losses.mean())
+        return float(np.mean(jax.device_get(self.losses), dtype=np.float64))
 
 
 def fit(task: Task, hyper: Hyperparameters, state: TrainState, images: Source, epochs: int) -> Iterator[Epoch]:

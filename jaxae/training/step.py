@@ -61,7 +61,7 @@ def hyperparameters(seed: int, learning_rate: float, noise: Noise) -> Hyperparam
 
 def init(task: Task, hyper: Hyperparameters, image_shape: tuple[int, ...]) -> TrainState:
     """A fresh state for images of `image_shape` [height, width, channels]."""
-    return ops.jit(_init, static_argnums=(0, 2))(task, hyper, tuple(image_shape))
+    return ops.jit(_init, seldom=True, static_argnums=(0, 2))(task, hyper, tuple(image_shape))
 
 
 def _init(task: Task, hyper: Hyperparameters, image_shape: tuple[int, ...]) -> TrainState:
