@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,18 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _remove(folder: Path, tries: int = 40) -> None:
+    """Remove `folder`; what has failed may have threads, Orbax's say, that write a last file into it meanwhile."""
+    for _ in range(tries):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def user_cache() -> Path:

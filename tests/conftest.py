@@ -7,9 +7,12 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
-# Compiling is most of what these tests do, so LLVM's optimizations are left out. Commands that tests start as a user
-# does are compiled as a user's are.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+# Compiling is most of what these tests do, so LLVM's optimizations are left out, and the way of making fusions that is
+# slower to compile. Commands that tests start as a user does are compiled as a user's are.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
+)
 
 import pytest
 from jaxtyping import install_import_hook

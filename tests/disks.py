@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from tests.kills.jobs import make_images
-from tests.process import Result, command
+from tests.process import Result, alone
 from tests.small_run import write_run
 
 SIZE = 24 * 2**20
@@ -120,13 +120,13 @@ def make_inputs(folder: Path) -> Path:
     for number in range(6):
         pixels = np.random.default_rng(number).integers(0, 256, (300, 400), np.uint8)
         Image.fromarray(pixels).save(folder / "pictures" / f"{number}.png")
-    assert command("jaxae.torch_weights", "export", folder / "run", folder / "weights.npz").status == 0
+    assert alone("jaxae.torch_weights", "export", folder / "run", folder / "weights.npz").status == 0
     return folder
 
 
 def half_files(disk: Path) -> list[str]:
-    """Files that something was being written to when it failed: none is to be left."""
-    found = [path for path in disk.rglob(".*") if path.is_file() and not path.name.endswith(".lock")]
+    """Files and directories that something was being written to when it failed: none is to be left."""
+    found = [path for path in disk.rglob(".*") if not path.name.endswith(".lock")]
     return [path.name for path in found if path.name != "filler"]
 
 
@@ -136,7 +136,7 @@ def try_place(name: str, inputs: Path, disk: Path) -> dict[str, Any]:
     for left in dict.fromkeys((0, place.room)):
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         (disk / "filler").write_bytes(bytes(free - left))
-        result = command(*place.arguments(inputs, disk))
+        result = alone(*place.arguments(inputs, disk))
         (disk / "filler").unlink()
         lines = [line for line in result.err.splitlines() if line.startswith("error: ")]
         assert result.status == 2, (name, left, result)
@@ -152,7 +152,7 @@ def try_place(name: str, inputs: Path, disk: Path) -> dict[str, Any]:
 
 def finish(place: Place, inputs: Path, disk: Path) -> Result:
     """The command once more, with what it takes to go on."""
-    return command(*place.arguments(inputs, disk), *place.again)
+    return alone(*place.arguments(inputs, disk), *place.again)
 
 
 def main() -> None:

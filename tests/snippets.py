@@ -8,11 +8,12 @@ import contextlib
 import io
 import json
 import re
-import runpy
 import shlex
 import subprocess
 import sys
 import traceback
+
+from tests.server import run_module
 
 ELSEWHERE = ("pip ", "git ", "make ")  # what installs is not run again
 APART = ("&", "--devices", "--parallel")
@@ -33,16 +34,6 @@ def shortened(line: str) -> str:
     return re.sub(r"( &)?$", lambda end: few + end[0], line, count=1)
 
 
-def run_module(name: str, arguments: list[str]) -> None:
-    """``python -m NAME ARGUMENTS…``. Raises RuntimeError where it ends with another status than 0."""
-    sys.argv = [name, *arguments]
-    try:
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if end.code not in (0, None):
-            raise RuntimeError(f"status {end.code}") from None
-
-
 def run_shell(text: str) -> None:
     """Run the lines of `text`: commands of jaxae here, others in a shell. Raises what goes wrong."""
     joined = text.replace("\\\n", " ").splitlines()
@@ -50,7 +41,8 @@ def run_shell(text: str) -> None:
     for part in ["\n".join(lines)] if any(sign in text for sign in APART) else lines:
         words = shlex.split(part)
         if words[:2] == ["python", "-m"] and words[2].startswith("jaxae") and "\n" not in part:
-            run_module(words[2], words[3:])
+            if status := run_module(words[2], words[3:]):
+                raise RuntimeError(f"status {status} of {part}")
             continue
         done = subprocess.run(["bash", "-e", "-c", part], capture_output=True, text=True, timeout=300, check=False)
         print(done.stdout, done.stderr)

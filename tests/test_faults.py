@@ -9,7 +9,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -39,9 +38,8 @@ class Runs:
 
     def finish(self, run_dir, *options, epochs=EPOCHS):
         """What a run says, errors and all, and its status."""
-        process = self.start(run_dir, *options, epochs=epochs)
-        said = process.communicate(timeout=300)[0]
-        return said, process.returncode
+        result = command(*jobs.words(self.images, run_dir, epochs, *options))
+        return result.out + result.err, result.status
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +201,7 @@ def test_an_infinite_loss_keeps_the_epoch_before(small, tmp_path, monkeypatch):
     run_dir = tmp_path / "run"
     config = Config(DataConfig(f"folder:{small.images}"), train=TrainConfig(3, 32, ops="xla"))
     with pytest.raises(UserError, match="the training loss is inf in epoch 2: the run stopped"):
-        runner.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
+        runner.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
     assert [line["epoch"] for line in directory.read_history(run_dir)] == [1]
     assert jobs.saved(run_dir) == 1
 
@@ -221,26 +219,3 @@ def test_a_sweep_leaves_out_what_diverges(small, tmp_path):
         "data.json",
         "launch.json",
     ]
-
-
-def test_preparation_survives_a_kill_and_a_rival(real_data, tmp_path):
-    from jaxae.data import load
-
-    prepare = [sys.executable, "-m", "jaxae.data", "prepare", "mnist", "--from", real_data / "mnist"]
-    prepare += ["--data-dir", tmp_path]
-
-    def start():
-        return subprocess.Popen(prepare, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    killed = start()
-    while not list(tmp_path.glob("mnist/incomplete.*")) and killed.poll() is None:
-        time.sleep(0.01)
-    killed.kill()
-    killed.communicate()
-    assert list(tmp_path.glob("mnist/incomplete.*"))
-    rivals = [start(), start()]
-    said = [rival.communicate(timeout=300)[0] for rival in rivals]
-    assert [rival.returncode for rival in rivals] == [0, 0], said
-    assert sum("another process prepares this data set: waiting" in text for text in said) == 1
-    assert [path.name for path in (tmp_path / "mnist").iterdir()] == ["3.0.1"]
-    assert load("mnist", "test", tmp_path).shape == (10_000, 28, 28, 1)

@@ -120,11 +120,11 @@ def test_adam_trajectory(name, way):
     state = training.start(task, params_of(network))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)  # its eps, 1e-8, is also Optax's
     step = jax.jit(training.train_step, static_argnums=0, compiler_options=OPTIMIZED)
-    images = smooth_images(name, 10 * BATCH)
+    images, corrupt = smooth_images(name, 10 * BATCH), jax.jit(hyper.noise)
     losses = []
     for i in range(100):
         clean = jnp.asarray(np.roll(images, -i * BATCH, axis=0)[:BATCH])
-        noisy = hyper.noise(jax.random.fold_in(hyper.key, i), clean)
+        noisy = corrupt(jax.random.fold_in(hyper.key, i), clean)
         state, ours = step(task, hyper, state, noisy, clean)
         theirs = torch.nn.functional.mse_loss(network(to_nchw(noisy)), to_nchw(clean))
         optimizer.zero_grad()

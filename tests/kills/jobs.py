@@ -42,10 +42,15 @@ def launch(*arguments: object) -> subprocess.Popen:
     )
 
 
+def words(folder: Path, run_dir: Path, epochs: int, *options: object) -> tuple[object, ...]:
+    """The command of a run on the images of `folder`."""
+    data = ("--data.name", f"folder:{folder}", "--train.batch-size", 32)
+    return (PROGRAM, *data, "--train.epochs", epochs, "--run-dir", run_dir, *options)
+
+
 def start(folder: Path, run_dir: Path, epochs: int, *options: object) -> subprocess.Popen:
-    """A run on the images of `folder`."""
-    words = ("--data.name", f"folder:{folder}", "--train.batch-size", 32, "--train.epochs", epochs)
-    return launch(PROGRAM, *words, "--run-dir", run_dir, *options)
+    """A run on the images of `folder`, in a process of its own."""
+    return launch(*words(folder, run_dir, epochs, *options))
 
 
 def saving(run_dir: Path) -> list[str]:
