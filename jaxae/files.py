@@ -37,12 +37,11 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _remove(folder: Path, tries: int = 40) -> None:
-    """Remove `folder`; what has failed may have threads, Orbax's say, that write a last file into it meanwhile."""
-    for _ in range(tries):
+def _remove(folder: Path, seconds: float = 1.0) -> None:
+    """Remove `folder`, and what threads that nobody can wait for, TensorStore's, still write there after a failure."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
         time.sleep(0.05)
 
 
