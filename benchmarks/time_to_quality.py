@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures go")
     args = parser.parse_args()
 
-    torch = ["benchmarks/torch_reference.py", "--network", args.network, "--noise-factor", NOISE[args.network]]
+    torch = ["-m", "benchmarks.torch_reference", "--network", args.network, "--noise-factor", NOISE[args.network]]
     where = ["--data-dir", str(args.data_dir)] if args.data_dir else []
     curves = {"PyTorch original": curve([*torch, "--epochs", str(args.epochs), "--seed", str(args.seed), *where])}
     target = curves["PyTorch original"][-1][1]
