@@ -2,6 +2,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -84,3 +86,22 @@ def test_what_replaces_is_on_the_disk_before_it_does_and_its_name_after(tmp_path
         (folder / "inner" / "a").touch()
     assert [what for what, _ in done] == ["sync", "sync", "sync", "replace", "sync"]
     assert [path for _, path in done[:3]] == [f"{kept}folder/inner/a", f"{kept}folder/inner", f"{kept}folder"]
+
+
+def test_what_a_thread_still_writes_after_a_failure_is_removed_too(tmp_path):
+    def write_late():
+        time.sleep(0.2)
+        (tmp_path / f".{os.getpid()}-run" / "late").mkdir(parents=True)
+
+    thread = threading.Thread(target=write_late)
+
+    def fail():
+        with files.replacing(tmp_path / "run") as folder:
+            folder.mkdir()
+            thread.start()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    thread.join()
+    assert not list(tmp_path.iterdir())

@@ -125,7 +125,7 @@ def _pictures(group: list[Numbered]) -> Element:
     first, pictured = group[0].run, group[:PICTURED]
     noise = next((run.test.noise for _, run in group if run.test.noise.kinds), first.test.noise)
     indices = np.arange(examples.shown(first.test.images))
-    results = [examples.restore(run.model, run.params, run.test.images, indices, noise) for _, run in pictured]
+    results = [examples.restore(run, indices, noise) for _, run in pictured]
     shown, with_noise = results[0], describe(noise) if noise.kinds else "its own noise"
 
     def one(position: int) -> Element:

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Integer, PyTree, UInt8
+from jaxtyping import Float, Integer, UInt8
 
 from jaxae.data import halves
-from jaxae.models import Autoencoder
 from jaxae.noise import KINDS, Noise
+from jaxae.report.run import Run
 from jaxae.run import samples
 
 MULTIPLES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the noise in training
@@ -44,15 +44,10 @@ def stronger(noise: Noise, multiple: float) -> Noise:
     return Noise(noise.kinds, tuple(ranges), noise.clip)
 
 
-def restore(
-    model: Autoencoder,
-    params: PyTree,
-    images: UInt8[np.ndarray, "n height width stored"],
-    indices: Integer[np.ndarray, " m"],
-    noise: Noise,
-) -> Examples:
-    """The test images number `indices`, see `jaxae.run.samples`, as a page shows them."""
-    found = samples.restore(model, params, images, indices, noise)
+def restore(run: Run, indices: Integer[np.ndarray, " m"], noise: Noise) -> Examples:
+    """The test images of `run` number `indices`, see `jaxae.run.samples`, as a page shows them."""
+    images = run.test.images
+    found = samples.restore(run.model, run.params, images, indices, noise)
     has_noisy = bool(noise.kinds) or halves.are_pairs(images.shape)
     stored = halves.split(images[indices])[1]  # as bytes already
     views = (_view(pixels) for pixels in (stored, _as_bytes(found.noisy), _as_bytes(found.restored)))

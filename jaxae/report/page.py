@@ -64,7 +64,7 @@ def _levels(run: Run) -> list[Examples]:
     multiples = examples.MULTIPLES if run.test.noise.kinds else (1.0,)
     noises = [examples.stronger(run.test.noise, multiple) for multiple in multiples]
     first = np.arange(min(samples.MOST, len(run.test.images)))
-    return [examples.restore(run.model, run.params, run.test.images, first, noise) for noise in noises]
+    return [examples.restore(run, first, noise) for noise in noises]
 
 
 def card(shown: Examples, position: int, parts: list[Element]) -> Element:
@@ -151,7 +151,7 @@ def _extremes(run: Run) -> Element:
     order = np.argsort(run.scores.psnr, kind="stable")
     halves = []
     for title, indices in (("Worst", order[:EXTREMES]), ("Best", order[::-1][:EXTREMES])):
-        shown = examples.restore(run.model, run.params, run.test.images, indices, run.test.noise)
+        shown = examples.restore(run, indices, run.test.noise)
         listed = [card(shown, position, after(shown, position)) for position in range(len(indices))]
         halves.append(element("div", element("h3", title), cards(listed)))
     return element(

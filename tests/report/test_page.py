@@ -105,7 +105,7 @@ def test_without_noise_there_is_no_slider():
 def test_examples_are_scored_like_every_other_test():
     run = made(kind="salt_and_pepper")
     indices = np.array([7, 3, 39])
-    shown = examples.restore(run.model, run.params, run.test.images, indices, run.test.noise)
+    shown = examples.restore(run, indices, run.test.noise)
     restored = scores.score(run.model, run.params, run.test).psnr[indices]
     np.testing.assert_allclose(shown.psnr, restored, rtol=1e-5)
     noisy = scores.score(None, {}, run.test).psnr[indices]
