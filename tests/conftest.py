@@ -7,13 +7,9 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
-# Compiling is much of what these tests do, so most of LLVM's optimizations are left out (without any at all, XLA's
-# convolutions take 20 times as long), and the way of making fusions that is slower to compile. Commands that tests
-# start as a user does are compiled as a user's are.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
-)
+# Compiling is much of what these tests do, so most of LLVM's optimizations are left out; without any at all, XLA's
+# convolutions take 20 times as long. Every supported XLA must know these flags: it ends a process over an unknown one.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true")
 
 import pytest
 from jaxtyping import install_import_hook
