@@ -74,10 +74,10 @@ def train_members(plans: list[Plan], folder: Path, progress: Progress) -> list[M
         raise UserError("a sweep trains on images on the device: use --data.placement device, and --data.limit")
     images = population.PopulationImages(plans[0].train_images)
     hyper = population.stack([plan.hyper for plan in plans])
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(plan.initial_state() for plan in plans))
+    lone = [jax.device_get(plan.initial_state()) for plan in plans]
+    states = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *lone)
     with Checkpoints(folder) as checkpoints:
-        # what is restored is bound to a device: by way of the host it is free to be spread over all of them
-        states = jax.tree.map(jnp.asarray, jax.device_get(checkpoints.restore_latest(states)))
+        states = checkpoints.restore_latest(states)
         done = epochs_done(task, states, len(images))
         members = [Member(plan, done) for plan in plans]
         if done:

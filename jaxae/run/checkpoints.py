@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 from orbax.checkpoint.experimental import v1
 from orbax.checkpoint.experimental.v1 import training
@@ -195,7 +197,7 @@ class Checkpoints:
             if digest(part) != recorded[f"{name}_digest"]:
                 what = "parameters are" if name == "params" else "step or optimizer state is"
                 raise UserError(f"{where} is damaged: its {what} not what was saved")
-        return loaded
+        return jax.tree.map(_unbound, loaded)
 
 
 class _Best(training.preservation_policies.PreservationPolicy):
@@ -217,6 +219,15 @@ def _record(digests: dict[str, str], merit: float) -> dict[str, Any]:
 
 def _warn(damaged: list[tuple[int, UserError]], remedy: str) -> None:
     warnings.warn("; ".join(str(error) for _, error in damaged) + f"; {remedy}", stacklevel=3)
+
+
+def _unbound(array: jax.Array) -> jax.Array:
+    """The `array`, bound to its device no more, where that is one alone: as a fresh run's are.
+
+    Arrays that are bound to a device make another program, which would be compiled anew; nor may they be spread over
+    several.
+    """
+    return jnp.asarray(np.asarray(array)) if len(array.sharding.device_set) == 1 else array
 
 
 def _abstract(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

@@ -85,6 +85,16 @@ def test_parameters_come_back_alone(tmp_path):
             checkpoints.restore(1, state)
 
 
+def test_what_comes_back_makes_the_same_programs(tmp_path):
+    state = make_state(0)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, merit=20.0)
+        checkpoints.wait()
+        restored = checkpoints.restore(1, state)
+    double = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf + leaf, tree))
+    assert double.lower(restored).as_text() == double.lower(state).as_text()
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """A directory with checkpoints of two epochs, and the digests of what they hold."""
