@@ -16,7 +16,7 @@ import traceback
 from tests.server import run_module
 
 ELSEWHERE = ("pip ", "git ", "make ")  # what installs is not run again
-APART = ("&", "--devices", "--parallel")
+APART = ("--devices", "--parallel")
 
 
 def shortened(line: str) -> str:
@@ -38,9 +38,10 @@ def run_shell(text: str) -> None:
     """Run the lines of `text`: commands of jaxae here, others in a shell. Raises what goes wrong."""
     joined = text.replace("\\\n", " ").splitlines()
     lines = [shortened(line.partition("  #")[0].rstrip()) for line in joined if not line.startswith(ELSEWHERE)]
-    for part in ["\n".join(lines)] if any(sign in text for sign in APART) else lines:
+    for part in ["\n".join(lines)] if "&" in text else lines:
         words = shlex.split(part)
-        if words[:2] == ["python", "-m"] and words[2].startswith("jaxae") and "\n" not in part:
+        here = words[:2] == ["python", "-m"] and words[2].startswith("jaxae")
+        if here and not any(sign in part for sign in ("\n", *APART)):
             if status := run_module(words[2], words[3:]):
                 raise RuntimeError(f"status {status} of {part}")
             continue

@@ -61,19 +61,26 @@ def hyperparameters(seed: int, learning_rate: float, noise: Noise) -> Hyperparam
 
 def init(task: Task, hyper: Hyperparameters, image_shape: tuple[int, ...]) -> TrainState:
     """A fresh state for images of `image_shape` [height, width, channels]."""
-    return ops.jit(_init, seldom=True, static_argnums=(0, 2))(task, hyper, tuple(image_shape))
-
-
-def _init(task: Task, hyper: Hyperparameters, image_shape: tuple[int, ...]) -> TrainState:
     model = task.model.clone(way="xla")  # parameters are the same for every way, and this one compiles fastest
-    params = model.init(jax.random.fold_in(hyper.key, INIT), jnp.zeros((1, *image_shape)))["params"]
-    return start(task, params)
+    fresh = ops.jit(_init, seldom=True, static_argnums=(0, 1, 3))
+    return fresh(model, task.optimizer, hyper.key, tuple(image_shape))
+
+
+def _init(
+    model: nn.Module, optimizer: optax.GradientTransformation, key: Key[Array, ""], image_shape: tuple[int, ...]
+) -> TrainState:
+    params = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *image_shape)))["params"]
+    return _start(optimizer, params)
 
 
 def start(task: Task, params: PyTree) -> TrainState:
     """The state from which `params` are trained."""
+    return _start(task.optimizer, params)
+
+
+def _start(optimizer: optax.GradientTransformation, params: PyTree) -> TrainState:
     with jax.numpy_dtype_promotion("standard"):  # as in `train_step`
-        return TrainState(jnp.int32(0), params, task.optimizer.init(params))
+        return TrainState(jnp.int32(0), params, optimizer.init(params))
 
 
 def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:

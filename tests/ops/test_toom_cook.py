@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxae import models
-from jaxae.ops import lanes, toom_cook, xla
-from tests.layer_checks import layer, make, value_and_gradients
+from jaxae.ops import lanes, toom_cook
+from tests.layer_checks import check, layer
 
 AXES = st.builds(
     lambda taps, narrow, padding, transposed: toom_cook.Axis(
@@ -20,6 +20,8 @@ AXES = st.builds(
     st.integers(0, 2),
     st.booleans(),
 ).filter(lambda axis: axis.wide > 0)
+
+PLAIN = {"stride": 1, "padding": 0, "output_padding": 0}
 
 
 @pytest.fixture
@@ -58,27 +60,6 @@ def test_a_tile_of_m_outputs_takes_m_plus_4_products_for_5_taps_and_never_more_t
         assert len(toom_cook.transforms(axis).x) == narrow + 4 * tiles <= toom_cook.MOST_POINTS * tiles
 
 
-def in_float64(transposed, arguments, operands, cotangent):
-    """XLA's convolution and its gradients in float64."""
-    with jax.enable_x64(True):
-        return [np.asarray(a) for a in value_and_gradients(xla.OPS, transposed, arguments, operands, cotangent)]
-
-
-def check(transposed, sizes, dtype, tolerance):
-    """Value and gradients are the float64 ones within `tolerance` of the spread of each."""
-    operands, arguments = make(sizes, transposed)
-    rounded = [jnp.asarray(a, jnp.dtype(dtype)) for a in operands]
-    shape = jax.eval_shape(layer(lanes.OPS, transposed, arguments), *rounded).shape
-    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.dtype(dtype))
-    results = value_and_gradients(lanes.OPS, transposed, arguments, rounded, cotangent)
-    wide = [np.asarray(a, np.float64) for a in (*rounded, cotangent)]
-    expected = in_float64(transposed, arguments, wide[:3], wide[3])
-    for mine, theirs in zip(results, expected, strict=True):
-        assert mine.dtype == jnp.dtype(dtype)
-        assert theirs.dtype == np.float64
-        np.testing.assert_allclose(np.asarray(mine, np.float64), theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
-
-
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
 @pytest.mark.parametrize(
     ("dtype", "tolerance", "kernel", "padding", "narrow"),
@@ -92,8 +73,15 @@ def test_matches_float64_in_value_and_gradients(
     transposed, dtype, tolerance, kernel, padding, narrow, for_few_channels, calls
 ):
     image = narrow if transposed else [m + k - 1 - 2 * padding for m, k in zip(narrow, kernel, strict=True)]
-    sizes = {"kernel": kernel, "image": image, "stride": 1, "padding": padding, "output_padding": 0}
-    check(transposed, {**sizes, "channels": 2, "features": 3}, dtype, tolerance)
+    sizes = {
+        "transposed": transposed,
+        "kernel": kernel,
+        "image": image,
+        "padding": padding,
+        "channels": 2,
+        "features": 3,
+    }
+    check(lanes.OPS, PLAIN | sizes, dtype, tolerance)
     assert calls
 
 
@@ -116,15 +104,13 @@ def test_which_layers_of_the_networks_are_computed_so(network, size, layers, cal
 
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
 def test_batched_over_weights_it_is_what_each_computes(transposed, calls):
-    rng = np.random.default_rng(0)
+    rng, sizes = np.random.default_rng(0), PLAIN | {"transposed": transposed}
     x = jnp.asarray(rng.normal(size=(3, 3, 3, 16) if transposed else (3, 7, 7, 16)), jnp.float32)
     kernels = jnp.asarray(rng.normal(size=(2, 5, 5, 16, 17)), jnp.float32)
     biases = jnp.asarray(rng.normal(size=(2, 17)), jnp.float32)
 
     def gradients(kernel, bias):
-        return jax.grad(lambda *operands: jnp.sum(layer(lanes.OPS, transposed, {})(x, *operands) ** 2), (0, 1))(
-            kernel, bias
-        )
+        return jax.grad(lambda *operands: jnp.sum(layer(lanes.OPS, sizes)(x, *operands) ** 2), (0, 1))(kernel, bias)
 
     together = jax.jit(jax.vmap(gradients))(kernels, biases)
     assert calls
