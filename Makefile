@@ -7,6 +7,8 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 # torch is what the networks are checked against
 TEST_EXTRAS ?= test,torch
+# one more than the cores of a small machine: tests often wait for a command of their own
+WORKERS ?= 3
 PYTEST_ARGS ?=
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
@@ -21,7 +23,7 @@ test: $(VENV)/bin/python
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 docs: $(VENV)/bin/python
 	$(PIP) --editable '.[docs]'

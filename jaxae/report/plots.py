@@ -74,8 +74,8 @@ def _draw(title: str, series: list[Series], x_label: str, log: bool) -> str:
     settings = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 13, "lines.markeredgewidth": 0}
     settings |= {f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")}
     with matplotlib.style.context(["default", settings]):  # whatever style the user prefers
-        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
+        axes = figure.add_axes([0.17, 0.2, 0.81, 0.77])  # room for numbers such as "-0.0003" and "2.5e-05"
         figure.patch.set_visible(False)
         axes.patch.set_visible(False)
         for number, line in enumerate(series):

@@ -43,10 +43,15 @@ def image_rows(rows: dict[str, Images], clean: Images | None = None):
     count, height, width, channels = next(iter(rows.values())).shape
     gap = max(1, width // 12)
     centres = np.arange(count) * (width + gap) + (width - 1) / 2
-    size = (count * 1.05 + 0.9, len(rows) * (1.05 * height / width + 0.25))
-    figure, axes = plt.subplots(len(rows), figsize=size, squeeze=False, layout="constrained")
+    labels = [label.replace(" + ", "\n+ ") for label in rows]
+    left = 0.15 + 0.16 * max(label.count("\n") + 1 for label in labels)  # inches, as are the others
+    row, below = 1.05 * height / (width + gap), 0.25
+    size = (count * 1.05 + left, len(rows) * (row + below))
+    # measured here: having Matplotlib find out by drawing everything twice takes most of the time of a figure
+    place = {"left": left / size[0], "right": 1, "bottom": below / size[1], "top": 1, "hspace": below / row}
+    figure, axes = plt.subplots(len(rows), figsize=size, squeeze=False, gridspec_kw=place)
     psnr = ops.jit(metrics.psnr)
-    for (label, images), axis in zip(rows.items(), axes[:, 0], strict=True):
+    for label, images, axis in zip(labels, rows.values(), axes[:, 0], strict=True):
         strip = np.ones((height, count, width + gap, channels), np.float32)  # one picture a row draws fastest
         strip[:, :, :width] = np.asarray(images).swapaxes(0, 1)
         strip = strip.reshape(height, -1, channels)[:, :-gap]
@@ -57,7 +62,7 @@ def image_rows(rows: dict[str, Images], clean: Images | None = None):
         axis.tick_params(length=0, pad=2)
         axis.set_yticks([])
         axis.spines[:].set_visible(False)
-        axis.set_ylabel(label.replace(" + ", "\n+ "), fontsize=9, color=INK)
+        axis.set_ylabel(label, fontsize=9, color=INK)
     return figure
 
 
@@ -68,7 +73,9 @@ def curves(history: list[dict[str, Any]]):
 
     alone = "loss" in history[0]
     columns = 1 if alone else 2
-    figure, axes = plt.subplots(1, columns, figsize=(4.5 * columns, 3.4), layout="constrained", squeeze=False)
+    width = 4.5 * columns
+    place = {"left": 0.65 / width, "right": 1 - 0.15 / width, "bottom": 0.14, "top": 0.91, "wspace": 0.2}
+    figure, axes = plt.subplots(1, columns, figsize=(width, 3.4), squeeze=False, gridspec_kw=place)
     left, right = axes[0, 0], axes[0, -1]
     epochs = [record["epoch"] for record in history]
     left.plot(epochs, [record["train_mse"] for record in history], color=TRAIN, marker="o", ms=3, label="train")
