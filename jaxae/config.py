@@ -53,6 +53,9 @@ class TrainConfig:
     """Images in a step."""
     learning_rate: float | None = None
     """Of the optimizer; in the fast recipe its peak."""
+    scaled_start: bool | None = None
+    """Begin with weights scaled so that every filter answers the first training images with mean 0 and deviation 1; by
+    default as the recipe does."""
     target: Literal["clean", "noisy", "self", "sure"] = "clean"
     """What the output is compared with: the clean image, another noisy copy (Noise2Noise), or nothing but its own:
     self (Noise2Self) for noise independent from pixel to pixel, sure (SURE) for Gaussian noise of known strength. With

@@ -162,13 +162,22 @@ def settle_model(config: Config, image_shape: tuple[int, ...]) -> Config:
 
 
 def settle_training(config: Config) -> Config:
-    """`config` with the recipe's own numbers for its network written where it names none."""
+    """`config` with the recipe's own settings for its network written where it names none.
+
+    Raises UserError for a start that cannot be had.
+    """
     own, given = models.find(config.model).recipes[config.recipe], config.train
+    if config.init_from is not None and given.scaled_start:
+        raise UserError(
+            f"--train.scaled-start: a run from the weights of {config.init_from} keeps them: drop one of both"
+        )
+    scaled = own.scaled_start if given.scaled_start is None else given.scaled_start
     train = dataclasses.replace(
         given,
         epochs=given.epochs or own.epochs,
         batch_size=given.batch_size or own.batch_size,
         learning_rate=given.learning_rate or own.learning_rate,
+        scaled_start=scaled and config.init_from is None,
     )
     return dataclasses.replace(config, train=train)
 

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import PyTree, UInt8
 
-from jaxae import models
 from jaxae.config import Config, Launch
 from jaxae.data import halves
 from jaxae.data.stream import Stream
@@ -41,7 +40,7 @@ def initial_state(
     if params is not None:
         return start(task, params)
     fresh = init(task, hyper, halves.image_shape(images.shape[1:]))
-    if not models.find(config.model).recipes[config.recipe].scaled_start:
+    if not config.train.scaled_start:
         return fresh
     first = images.source if isinstance(images, Stream) else images
     first, _ = halves.split(first[np.arange(min(len(images), SCALED_ON))])

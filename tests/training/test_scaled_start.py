@@ -1,5 +1,8 @@
 """Fresh parameters scaled so that every filter answers alike strongly."""
 
+import dataclasses
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 from jaxae import models, noise, training
 from jaxae.config import Config, DataConfig, DataPlace, Launch, TrainConfig
+from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, plan
 from jaxae.run.digest import digest
 from jaxae.training.scaled_start import _output, scale
@@ -43,18 +47,27 @@ def test_a_filter_that_answers_the_same_to_everything_stays_finite():
     assert abs(scaled["encoder_0"]["bias"][2]) < 1e-6
 
 
-def test_a_run_starts_from_them_where_its_recipe_says_so(prepared_data, tmp_path, monkeypatch):
-    def start(name):
-        settings = Config(DataConfig("dead_leaves_small", 64), train=TrainConfig(1, 8), recipe="fast")
+def test_a_run_starts_from_them_where_it_says_so(prepared_data, tmp_path):
+    def start(name, scaled):
+        settings = Config(
+            DataConfig("dead_leaves_small", 64), train=TrainConfig(1, 8, scaled_start=scaled), recipe="fast"
+        )
         launch = Launch(DataPlace(prepared_data), run_dir=tmp_path / name)
         made = plan.make_plan(cifar10_denoise.EXPERIMENT, settings, launch)
+        assert made.config.train.scaled_start is scaled
         first = training.init(made.task, made.hyper, (32, 32, 3)).params
         return digest(made.initial_state().params), digest(first)
 
-    plain, as_drawn = start("plain")
+    plain, as_drawn = start("plain", False)
     assert plain == as_drawn
-    recipe = models.CifarAutoencoder.recipes["fast"]._replace(scaled_start=True)
-    monkeypatch.setattr(models.CifarAutoencoder, "recipes", {"fast": recipe})
-    scaled, as_drawn = start("scaled")
+    scaled, as_drawn = start("scaled", True)
     assert scaled != as_drawn
-    assert start("again")[0] == scaled
+    assert start("again", True)[0] == scaled
+
+
+def test_weights_of_another_run_are_not_scaled():
+    settings = Config(train=TrainConfig(scaled_start=True), model="cifar", recipe="fast", init_from=Path("runs/mine"))
+    with pytest.raises(UserError, match=r"--train.scaled-start: a run from the weights of runs/mine keeps them"):
+        plan.settle_training(settings)
+    left = dataclasses.replace(settings, train=TrainConfig())
+    assert plan.settle_training(left).train.scaled_start is False
