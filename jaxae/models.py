@@ -133,7 +133,10 @@ class CifarAutoencoder(Autoencoder):
 
     image_shape = (32, 32, 3)
     least_size, size_step = 5, 1
-    recipes: ClassVar[Mapping[str, Recipe]] = {"plain": Recipe(10, 128, 1e-3), "fast": Recipe(5, 64, 2e-2)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "plain": Recipe(10, 128, 1e-3),
+        "fast": Recipe(5, 64, 2e-2, scaled_start=True),
+    }
     reach = 4  # one pixel for each of four 3×3 layers
     micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 16, "xla_in_parts": 128}
 

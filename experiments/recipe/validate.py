@@ -11,6 +11,7 @@ import jax
 import optax
 
 from jaxae import command, data, models, noise, training
+from jaxae.experiments.start import SCALED_ON
 from jaxae.run.scores import score
 from jaxae.run.test_set import TestSet
 from jaxae.training.recipes import one_cycle
@@ -38,6 +39,10 @@ class Arguments:
     """Images in a step."""
     epochs: int = 2
     """Passes over the training images."""
+    noise_factor: float | None = None
+    """Of Gaussian noise; 0 is none."""
+    scaled_start: bool = False
+    """Scale the fresh weights by what they answer to the first images."""
     seed: int = 0
     """Of initial weights, shuffling and noise."""
     data_dir: Path | None = None
@@ -71,10 +76,13 @@ def main() -> None:
     train_images, held_out = training.source(images[:-HELD_OUT]), images[-HELD_OUT:]
     steps = arguments.epochs * training.steps_per_epoch(len(train_images), arguments.batch_size)
     optimizer = make_optimizer(arguments.optimizer, arguments.b1, arguments.b2, steps)
-    corruption = noise.parse("gaussian", factor)
+    factor = factor if arguments.noise_factor is None else arguments.noise_factor
+    corruption = noise.parse("gaussian", factor) if factor else noise.parse("none")
     task = training.Task(models.build(arguments.model), optimizer, arguments.batch_size)
     hyper = training.hyperparameters(arguments.seed, arguments.rate, corruption)
     state = training.init(task, hyper, images.shape[1:])
+    if arguments.scaled_start:
+        state = training.start(task, training.scaled_start(task, hyper, state.params, images[:SCALED_ON]))
     for epoch in training.fit(task, hyper, state, train_images, arguments.epochs):
         figures = score(task.model, epoch.state.params, TestSet("held out", held_out, corruption)).means()
         print(

@@ -2,8 +2,8 @@
 
 python -m jaxae.experiments.cifar10_denoise
 
-Real CIFAR-10, seed 0: test PSNR 25.09 dB, SSIM 0.874; with --recipe fast, seeds 0 to 2, 26.15, 26.17, 26.09 dB after
-five epochs.
+Real CIFAR-10, seed 0: test PSNR 25.09 dB, SSIM 0.874; with --recipe fast 26.43 dB after five epochs, the mean of
+seeds 0 to 9 (26.32 to 26.62).
 """
 
 from jaxae.command import run_main

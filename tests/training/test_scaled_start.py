@@ -71,3 +71,4 @@ def test_weights_of_another_run_are_not_scaled():
         plan.settle_training(settings)
     left = dataclasses.replace(settings, train=TrainConfig())
     assert plan.settle_training(left).train.scaled_start is False
+    assert plan.settle_training(dataclasses.replace(left, init_from=None)).train.scaled_start is True  # as its recipe
