@@ -54,8 +54,7 @@ class TrainConfig:
     learning_rate: float | None = None
     """Of the optimizer; in the fast recipe its peak."""
     scaled_start: bool | None = None
-    """Begin with weights scaled so that every filter answers the first training images with mean 0 and deviation 1; by
-    default as the recipe does."""
+    """Whether every filter is first scaled to answer alike strongly; by default as the recipe has it."""
     target: Literal["clean", "noisy", "self", "sure"] = "clean"
     """What the output is compared with: the clean image, another noisy copy (Noise2Noise), or nothing but its own:
     self (Noise2Self) for noise independent from pixel to pixel, sure (SURE) for Gaussian noise of known strength. With
@@ -237,7 +236,7 @@ def command_words(config: Any, start: Any) -> list[str]:
     before, words = flags(start), []
     for flag, value in flags(config).items():
         if value != before[flag]:
-            words += [flag] if value is True else [flag, str(value)]
+            words += [flag] if value is True and before[flag] is False else [flag, str(value)]
     return words
 
 

@@ -23,7 +23,7 @@ from jaxae.errors import UserError
 CONFIG = Config(
     data=DataConfig("mnist", 100),
     noise=NoiseConfig("gaussian,salt", "0.1..0.5,0.2", clip=True),
-    train=TrainConfig(3, 64, 0.01),
+    train=TrainConfig(3, 64, 0.01, scaled_start=True),
     model="mnist",
     seed=7,
 )
