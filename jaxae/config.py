@@ -69,9 +69,8 @@ class TrainConfig:
     def __post_init__(self):
         _check_least("--train.epochs", self.epochs, 1)
         _check_least("--train.batch-size", self.batch_size, 1)
-        rate = self.learning_rate
-        if rate is not None and not 0 < rate < float("inf"):
-            raise UserError(f"--train.learning-rate {rate}: must be a positive number")
+        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
+            raise UserError(f"--train.learning-rate {self.learning_rate}: must be a positive number")
         if self.sigma is not None and not 0 < self.sigma <= 1:
             of_bytes = f"; of 255 it is {self.sigma / 255:.3g}" if 1 < self.sigma <= 255 else ""
             raise UserError(f"--train.sigma {self.sigma:g}: must be above 0 and at most 1, as values are{of_bytes}")
