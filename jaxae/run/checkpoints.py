@@ -227,7 +227,7 @@ def _unbound(array: jax.Array) -> jax.Array:
     Arrays that are bound to a device make another program, which would be compiled anew; nor may they be spread over
     several.
     """
-    return jnp.asarray(np.asarray(array)) if len(array.sharding.device_set) == 1 else array
+    return jnp.array(np.asarray(array)) if len(array.sharding.device_set) == 1 else array
 
 
 def _abstract(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
