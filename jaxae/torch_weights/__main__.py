@@ -92,7 +92,10 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     params = jax.tree.map(jnp.asarray, from_torch(files.read_original(arguments.file, arguments.model)))
 
     experiment = EXPERIMENTS[arguments.model]
-    config = Config(arguments.data, arguments.noise, arguments.train, arguments.recipe, arguments.model, arguments.seed)
+    if arguments.train.scaled_start:
+        raise UserError("--train.scaled-start: imported weights stay as they are: leave it out")
+    train = dataclasses.replace(arguments.train, scaled_start=False)
+    config = Config(arguments.data, arguments.noise, train, arguments.recipe, arguments.model, arguments.seed)
     command.enable_compilation_cache()
     plan = make_plan(experiment, config, Launch(arguments.place, run_dir=run_dir))
     scores = score(plan.task.model, params, plan.test)

@@ -61,6 +61,21 @@ def test_an_imported_network_evaluates_trains_on_and_goes_back(photos, tmp_path,
     assert 0 < max(jax.tree.leaves(moved)) < 0.01
 
 
+def test_imported_weights_are_not_scaled(photos, tmp_path):
+    path, run_dir = tmp_path / "model.safetensors", tmp_path / "run"
+    path.write_bytes(files.to_bytes(sequential(to_torch(random_params("cifar"))), ".safetensors"))
+
+    def imported(scaled):
+        training = TrainConfig(1, 8, scaled_start=scaled, ops="xla")
+        return program.import_weights(program.Import(path, run_dir, "cifar", photos, train=training, recipe="fast"))
+
+    with pytest.raises(UserError, match=r"--train.scaled-start: imported weights stay as they are"):
+        imported(True)
+    assert not run_dir.exists()
+    imported(None)
+    assert restore(run_dir).config.train.scaled_start is False
+
+
 def test_nothing_is_left_of_an_import_that_fails(photos, tmp_path, monkeypatch):
     path, run_dir = tmp_path / "model.safetensors", tmp_path / "run"
     path.write_bytes(files.to_bytes(state_dict_of("cifar"), ".safetensors"))
