@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PyTree
 from orbax.checkpoint.experimental import v1
 from orbax.checkpoint.experimental.v1 import training
 
 from jaxae import files
 from jaxae.errors import UserError
+from jaxae.run import host_arrays
 from jaxae.run.digest import digest
 from jaxae.run.orbax_errors import explained, report_once
 from jaxae.training import TrainState
@@ -86,9 +86,8 @@ class Checkpoints:
         merit: the higher the better, such as the test PSNR.
         Errors are UserErrors, see `wait`.
         """
-        # the next epoch consumes the original while this one is being written
-        state = jax.tree.map(lambda leaf: leaf.copy(), state)
-        content = {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
+        fetched = host_arrays.fetch(state)  # the next epoch consumes the original while this one is being written
+        content = {"params": fetched.params, "rest": {"bytes": host_arrays.pack(_rest(fetched))}}
         with explained(f"the checkpoint of epoch {epoch} or the one before, in {self.directory}"):
             self._complete()
             end = self._checkpointer.save_checkpointables_async(
@@ -112,16 +111,21 @@ class Checkpoints:
         if jax.process_index() == 0:
             files.sync_tree(self.directory / str(epoch))
             files.sync(self.directory)
+        if epoch % 50 == 0:
+            host_arrays.return_freed()
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """The state after `epoch`, on the devices and with the types of `like`. Raises UserError if it is damaged."""
-        rest = {"step": like.step, "opt_state": like.opt_state}
-        loaded = self._load(epoch, {"params": like.params, "rest": rest})
-        return TrainState(loaded["rest"]["step"], loaded["params"], loaded["rest"]["opt_state"])
+        rest = _rest(like)
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(rest))
+        packed = jax.ShapeDtypeStruct((size,), jnp.uint8)
+        loaded = self._load(epoch, {"params": like.params, "rest": {"bytes": packed}})
+        rest = host_arrays.place(host_arrays.unpack(loaded["rest"]["bytes"], rest), rest)
+        return TrainState(rest["step"], host_arrays.place(loaded["params"], like.params), rest["opt_state"])
 
     def restore_params(self, epoch: int, like: PyTree) -> PyTree:
         """The parameters after `epoch` alone, whatever they were trained with and on."""
-        return self._load(epoch, {"params": like})["params"]
+        return host_arrays.place(self._load(epoch, {"params": like})["params"], like)
 
     def restore_latest(self, like: TrainState) -> TrainState:
         """The state of the latest checkpoint that is intact, to go on from; `like` itself where there is none yet.
@@ -187,17 +191,20 @@ class Checkpoints:
         return record
 
     def _load(self, epoch: int, like: dict[str, Any]) -> dict[str, Any]:
+        """What was saved under the names in `like`, as NumPy has it."""
         where = f"checkpoint {epoch} in {self.directory}"
         try:
-            loaded = self._checkpointer.load_checkpointables(epoch, jax.tree.map(_abstract, like))
+            loaded = self._checkpointer.load_checkpointables(epoch, host_arrays.empty(like))
             recorded = self._recorded(epoch)
+            if host_arrays.shapes(loaded) != host_arrays.shapes(like):  # of which Orbax says nothing
+                raise ValueError("its arrays have other shapes")
         except Exception as error:  # Orbax and TensorStore raise what they like on a damaged file
             raise UserError(f"{where} cannot be read, damaged or of another network") from error
         for name, part in loaded.items():
             if digest(part) != recorded[f"{name}_digest"]:
                 what = "parameters are" if name == "params" else "step or optimizer state is"
                 raise UserError(f"{where} is damaged: its {what} not what was saved")
-        return jax.tree.map(_unbound, loaded)
+        return loaded
 
 
 class _Best(training.preservation_policies.PreservationPolicy):
@@ -221,14 +228,6 @@ def _warn(damaged: list[tuple[int, UserError]], remedy: str) -> None:
     warnings.warn("; ".join(str(error) for _, error in damaged) + f"; {remedy}", stacklevel=3)
 
 
-def _unbound(array: jax.Array) -> jax.Array:
-    """The `array`, bound to its device no more, where that is one alone: as a fresh run's are.
-
-    Arrays that are bound to a device make another program, which would be compiled anew; nor may they be spread over
-    several.
-    """
-    return jnp.array(np.asarray(array)) if len(array.sharding.device_set) == 1 else array
-
-
-def _abstract(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
+def _rest(state: TrainState) -> dict[str, Any]:
+    """What only training needs of `state`: kept as one array, since each array costs time and memory of its own."""
+    return {"step": state.step, "opt_state": state.opt_state}

@@ -46,6 +46,20 @@ def test_the_state_may_be_consumed_while_it_is_being_saved(tmp_path):
         assert digest(checkpoints.restore(1, make_state(1))) == before
 
 
+@pytest.mark.parametrize(("model", "recipe"), [("mnist", "plain"), ("cifar", "fast")])
+def test_a_state_of_another_network_or_optimizer_is_refused(two, model, recipe):
+    task = training.Task(models.build(model, "xla"), training.make_optimizer(recipe, 10), 4)
+    like = training.init(task, training.hyperparameters(0, 1e-3, noise.parse("none")), task.model.image_shape)
+    with Checkpoints(two[0], read_only=True) as checkpoints, pytest.raises(UserError, match="of another network"):
+        checkpoints.restore(1, like)
+
+
+def test_parameters_of_another_width_are_refused(two):
+    wide = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], 2 * leaf.shape[-1])), make_state(0).params)
+    with Checkpoints(two[0], read_only=True) as checkpoints, pytest.raises(UserError, match="of another network"):
+        checkpoints.restore_params(1, wide)
+
+
 def test_the_latest_two_and_the_best_are_kept(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         for epoch, psnr in enumerate([18.0, 20.0, 19.0, 19.5, 19.8], start=1):
@@ -126,9 +140,15 @@ def test_a_flipped_bit_anywhere_leaves_the_state_or_brings_the_one_before(two, t
         flip(tmp_path / "run" / path.relative_to(run_dir), int(rng.integers(8 * path.stat().st_size)))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with Checkpoints(tmp_path / "run") as checkpoints:
-                restored = digest(checkpoints.restore_latest(like))
-                left = checkpoints.epochs
+            try:
+                with Checkpoints(tmp_path / "run") as checkpoints:
+                    restored = digest(checkpoints.restore_latest(like))
+                    left = checkpoints.epochs
+            except UserError as error:  # where Orbax cannot even list it
+                assert "checkpoint 2 in" in str(error)
+                assert "rename it to 2.damaged, and the one before it is used" in str(error)
+                found += 1
+                continue
         said = [str(warning.message) for warning in caught if "checkpoint" in str(warning.message)]
         assert restored == digests[2 if not said else 1], (path, said)
         assert left == ([1] if said else [1, 2])
@@ -140,7 +160,8 @@ def test_a_flipped_bit_anywhere_leaves_the_state_or_brings_the_one_before(two, t
 def test_what_is_put_aside_does_not_hinder_the_epoch_that_comes_again(two, tmp_path):
     run_dir = shutil.copytree(two[0], tmp_path / "run")
     for _ in range(2):
-        data_files(run_dir / "checkpoints" / "2" / "params")[0].write_bytes(b"")
+        for path in data_files(run_dir / "checkpoints" / "2" / "params"):
+            path.write_bytes(b"")
         with Checkpoints(run_dir) as checkpoints:
             with pytest.warns(UserWarning, match=r"checkpoint 2 .* cannot be read"):
                 checkpoints.restore_latest(make_state(0))
