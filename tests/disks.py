@@ -3,7 +3,8 @@
     python -m tests.disks --record tests/records/disks.json
 
 Each command writes to a small file system of its own, once with nothing left on it and, where it writes several files,
-once with room for some of them; then room is made, and the same command has to do its work. Needs root and Linux.
+once with room for some of them; then room is made, and the same command has to do its work. What is only a cache is
+done without: there the command has to do its work on the full disk too. Needs root and Linux.
 """
 
 import argparse
@@ -25,8 +26,9 @@ from PIL import Image
 from tests.kills.jobs import make_images
 from tests.process import Result, alone
 from tests.small_run import write_run
+from tests.tiny_data_set import write_few
 
-SIZE = 24 * 2**20
+SIZE = 64 * 2**20
 
 
 class Place(NamedTuple):
@@ -35,6 +37,8 @@ class Place(NamedTuple):
     arguments: Callable[[Path, Path], tuple[Any, ...]]  # of the folder of inputs and the one to write to
     room: int = 0  # bytes with which it gets half way
     again: tuple[str, ...] = ()  # what is added to go on where there is room again
+    prepare: Callable[[Path], None] | None = None  # what it alone works on, below the folder of inputs
+    caches: bool = False  # on the disk, and nothing else
 
 
 TRAIN = ("--train.batch-size", 32, "--train.epochs", 2, "--train.ops", "xla")
@@ -43,6 +47,20 @@ TRAIN = ("--train.batch-size", 32, "--train.epochs", 2, "--train.ops", "xla")
 def data(inputs: Path) -> tuple[Any, ...]:
     """A small data set."""
     return ("--data.name", f"folder:{inputs / 'images'}")
+
+
+def tiny_data_sets(inputs: Path) -> None:
+    """MNIST and CIFAR-10 of few pictures, in ``data``."""
+    write_few(inputs / "data", "mnist", channels=1, size=28)
+    write_few(inputs / "data", "cifar10", channels=3, size=32)
+
+
+def large_pictures(inputs: Path) -> None:
+    """Pictures in ``large`` that take long enough to decode for that to be kept."""
+    (inputs / "large").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (2000, 2000), np.uint8)
+    for number in range(60):
+        Image.fromarray(np.roll(pixels, number)).save(inputs / "large" / f"{number}.png", compress_level=1)
 
 
 PLACES: dict[str, Place] = {
@@ -64,6 +82,14 @@ PLACES: dict[str, Place] = {
         ),
         5_000_000,
         again=("--resume",),
+    ),
+    "a noise grid": Place(
+        lambda inputs, out: (
+            *("jaxae.experiments.noise_grid", "--data-dir", inputs / "data", "--epochs", 1),
+            *("--run-dir", out / "runs", "--out", out / "grid"),
+        ),
+        3_000_000,
+        prepare=tiny_data_sets,
     ),
     "a report": Place(
         lambda inputs, out: ("jaxae.report", inputs / "run", *data(inputs), "--out", out / "report.html")
@@ -95,6 +121,12 @@ PLACES: dict[str, Place] = {
     ),
     "a prepared data set": Place(
         lambda inputs, out: ("jaxae.data", "prepare", "digits_small", "--data-dir", out / "data"), 1_000_000
+    ),
+    "caches of decoded pictures and of compiled programs": Place(
+        lambda inputs, out: ("jaxae.evaluate", inputs / "run", "--data.name", f"folder:{inputs / 'large'}"),
+        200_000,
+        prepare=large_pictures,
+        caches=True,
     ),
 }
 
@@ -133,26 +165,36 @@ def half_files(disk: Path) -> list[str]:
 def try_place(name: str, inputs: Path, disk: Path) -> dict[str, Any]:
     """Fill the disk, see how the command fails, make room, and see it do its work. Raises AssertionError."""
     place, said = PLACES[name], []
+    if place.prepare:
+        place.prepare(inputs)
     for left in dict.fromkeys((0, place.room)):
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         (disk / "filler").write_bytes(bytes(free - left))
-        result = alone(*place.arguments(inputs, disk))
+        result = launch(place, inputs, disk)
         (disk / "filler").unlink()
+        assert "Traceback" not in result.err, (name, left, result)
+        assert not half_files(disk), (name, left, half_files(disk))
         lines = [line for line in result.err.splitlines() if line.startswith("error: ")]
+        if place.caches:
+            assert (result.status, lines) == (0, []), (name, left, result)
+            said.append("does its work without")
+            continue
         assert result.status == 2, (name, left, result)
         assert lines, (name, left, result)
         assert all("no space left" in line for line in lines), (name, left, lines)
-        assert "Traceback" not in result.err
-        assert not half_files(disk), (name, left, half_files(disk))
         said.append(lines[-1].replace(str(disk), "…").replace(str(inputs).replace("/", "-"), "-"))
-    result = finish(place, inputs, disk)
+    result = launch(place, inputs, disk, *place.again)
     assert result.status == 0, (name, result)
+    if place.caches:
+        assert list((disk / "jaxae" / "folders").iterdir())
+        assert list((disk / "xla").iterdir())
     return {"place": name, "said": said}
 
 
-def finish(place: Place, inputs: Path, disk: Path) -> Result:
-    """The command once more, with what it takes to go on."""
-    return alone(*place.arguments(inputs, disk), *place.again)
+def launch(place: Place, inputs: Path, disk: Path, *more: str) -> Result:
+    """Its command, with the caches on `disk` where those are what it is about."""
+    caches = {"XDG_CACHE_HOME": str(disk), "JAX_COMPILATION_CACHE_DIR": str(disk / "xla")} if place.caches else {}
+    return alone(*place.arguments(inputs, disk), *more, timeout=1200, **caches)
 
 
 def main() -> None:

@@ -132,7 +132,7 @@ def flip(path, bit):
 
 def test_a_flipped_bit_anywhere_leaves_the_state_or_brings_the_one_before(two, tmp_path):
     run_dir, digests = two
-    like, rng, found = make_state(0), np.random.default_rng(0), 0
+    like, rng, found, refusals = make_state(0), np.random.default_rng(0), 0, []
     files = [path for path in files_of(run_dir, 2) if path.stat().st_size]
     for path in files * 4:
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
@@ -145,9 +145,8 @@ def test_a_flipped_bit_anywhere_leaves_the_state_or_brings_the_one_before(two, t
                     restored = digest(checkpoints.restore_latest(like))
                     left = checkpoints.epochs
             except UserError as error:  # where Orbax cannot even list it
-                assert "checkpoint 2 in" in str(error)
-                assert "rename it to 2.damaged, and the one before it is used" in str(error)
                 found += 1
+                refusals.append(str(error))
                 continue
         said = [str(warning.message) for warning in caught if "checkpoint" in str(warning.message)]
         assert restored == digests[2 if not said else 1], (path, said)
@@ -155,6 +154,7 @@ def test_a_flipped_bit_anywhere_leaves_the_state_or_brings_the_one_before(two, t
         assert all("checkpoint 2 in" in text and "going on from checkpoint 1" in text for text in said)
         found += bool(said)
     assert found > len(files)
+    assert all("checkpoint 2 in" in text and "rename it to 2.damaged" in text for text in refusals)
 
 
 def test_what_is_put_aside_does_not_hinder_the_epoch_that_comes_again(two, tmp_path):
