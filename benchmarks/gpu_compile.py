@@ -172,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=IMAGES, default=list(IMAGES))
     parser.add_argument("--ways", nargs="+", choices=[*ops.WAYS, "auto"], help="by default each that differs")
-    parser.add_argument("--population-ways", nargs="*", choices=[*ops.WAYS, "auto"], default=["auto", "rows", "xla"])
+    parser.add_argument("--population-ways", nargs="*", choices=[*ops.WAYS, "auto"], default=["auto", "xla"])
     parser.add_argument("--precisions", nargs="+", choices=FLOPS_PER_SECOND, default=list(FLOPS_PER_SECOND))
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[128, 1024])
     parser.add_argument("--members", type=int, default=MEMBERS, help="of a population")

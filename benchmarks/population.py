@@ -48,7 +48,7 @@ def compare(network: str, size: int, batch_size: int, steps: int, rounds: int) -
         return [training.init(task, member, model.image_shape) for member in lone]
 
     # At once: the states go from call to call, as in `fit_population`.
-    states = population.init_population(task, members, model.image_shape)
+    states = training.init(task, members, model.image_shape)
     at_once, at_once_compile = compiled(population.PopulationImages(pixels), task, members, states)
     in_turn, in_turn_compile = compiled(training.source(pixels), task, lone[0], fresh()[0])
 

@@ -162,7 +162,7 @@ def plan(args: argparse.Namespace) -> list[dict]:
             ways = distinct_ways(network, batch_size)
             specs += [(network, way, "float32", batch_size, "step", CHIP) for way in ways]
             if batch_size == least:
-                specs += [(network, way, "float32", least, "population", CHIP) for way in ("xla", "rows")]
+                specs += [(network, way, "float32", least, "population", CHIP) for way in ("xla", "unfold")]
                 specs += [(network, auto, "float32", args.slice_batch_size, part, SLICE) for part in ("step", "epoch")]
                 specs.append((network, auto, "bfloat16", least, "epoch", CHIP))
         specs += [(network, auto, "float32", batch_size, "epoch", CHIP) for batch_size in larger]

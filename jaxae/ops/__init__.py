@@ -17,21 +17,21 @@ import jax
 from jax.stages import Wrapped
 
 from jaxae.errors import UserError
-from jaxae.ops import lanes, micro, random, rows, xla
+from jaxae.ops import lanes, micro, random, unfold, xla
 from jaxae.ops.types import Ops
 
 __all__ = ["WAYS", "Ops", "compiler_options", "jit", "micro", "pick", "random", "resolve"]
 
 # "xla_in_parts" differs from "xla" in the micro-batches that `jaxae.models` gives it: XLA's compiler for TPUs takes
 # minutes over a convolution of few channels on a large batch.
-WAYS: dict[str, Ops] = {"xla": xla.OPS, "lanes": lanes.OPS, "rows": rows.OPS, "xla_in_parts": xla.OPS}
+WAYS: dict[str, Ops] = {"xla": xla.OPS, "lanes": lanes.OPS, "unfold": unfold.OPS, "xla_in_parts": xla.OPS}
 
 # What "auto" picks on a backend, by the figures in `benchmarks/README.md`; elsewhere "xla": no GPU is measured yet.
 AUTO = {"cpu": "lanes", "tpu": "xla_in_parts"}
 
 # The same for many networks at once, under `jax.vmap` over their weights. A convolution becomes a grouped one, which
 # TPUs' compiler turns into something fast, but GPUs' does not; products stay products. (Not measured on a GPU.)
-AUTO_BATCHED = AUTO | {"gpu": "rows"}
+AUTO_BATCHED = AUTO | {"gpu": "unfold"}
 
 # Of LLVM's levels of optimization the first: the third unrolls the rounds of JAX's generator of random numbers,
 # which are most of a program that draws a network's first weights (1.5 seconds in place of 5).

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 
 from jaxae import ops
 from jaxae.training.sources import DeviceImages
-from jaxae.training.step import Hyperparameters, Task, TrainState, init, train_epoch
+from jaxae.training.step import Hyperparameters, Task, TrainState, train_epoch
 
 AXIS = "members"
 TAKE_TURNS = {"cpu"}  # backends on which the members of a device are trained one after another in each epoch
@@ -24,11 +24,6 @@ TAKE_TURNS = {"cpu"}  # backends on which the members of a device are trained on
 def stack(members: list[Hyperparameters]) -> Hyperparameters:
     """Members as one, with a leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-
-
-def init_population(task: Task, members: Hyperparameters, image_shape: tuple[int, ...]) -> TrainState:
-    """A fresh state for each of `members` (see `stack`), along a leading axis."""
-    return jax.vmap(lambda hyper: init(task, hyper, image_shape))(members)
 
 
 def population_epoch(

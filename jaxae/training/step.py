@@ -60,15 +60,22 @@ def hyperparameters(seed: int, learning_rate: float, noise: Noise) -> Hyperparam
 
 
 def init(task: Task, hyper: Hyperparameters, image_shape: tuple[int, ...]) -> TrainState:
-    """A fresh state for images of `image_shape` [height, width, channels]."""
+    """A fresh state for images of `image_shape` [height, width, channels].
+
+    hyper: a run's; or those of a population, stacked, for a state of each along a leading axis.
+    """
     model = task.model.clone(way="xla")  # parameters are the same for every way, and this one compiles fastest
-    fresh = ops.jit(_init, seldom=True, static_argnums=(0, 1, 3))
-    return fresh(model, task.optimizer, hyper.key, tuple(image_shape))
+    arguments = (model, task.optimizer, hyper.key, tuple(image_shape))
+    if isinstance(hyper.key, jax.core.Tracer):  # part of another program, whose compiler has options of its own
+        return _init(*arguments)
+    return ops.jit(_init, seldom=True, static_argnums=(0, 1, 3))(*arguments)
 
 
 def _init(
-    model: nn.Module, optimizer: optax.GradientTransformation, key: Key[Array, ""], image_shape: tuple[int, ...]
+    model: nn.Module, optimizer: optax.GradientTransformation, key: Key[Array, "..."], image_shape: tuple[int, ...]
 ) -> TrainState:
+    if key.ndim:
+        return jax.vmap(lambda key: _init(model, optimizer, key, image_shape))(key)
     params = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *image_shape)))["params"]
     return _start(optimizer, params)
 

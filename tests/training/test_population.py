@@ -21,7 +21,7 @@ def test_each_member_ends_as_it_would_alone(form, monkeypatch):
     hyper = population.stack(MEMBERS)
     monkeypatch.setattr(population, "TAKE_TURNS", {"cpu"} if form == "turns" else set())
     ops.jit.cache_clear()
-    states = population.init_population(task, hyper, SHAPE)
+    states = training.init(task, hyper, SHAPE)
     *_, epoch = training.fit(task, hyper, states, population.PopulationImages(images), epochs=2)
     losses = epoch.losses.mean(axis=1)
     assert len({float(loss) for loss in losses}) == len(MEMBERS)
@@ -33,7 +33,7 @@ def test_each_member_ends_as_it_would_alone(form, monkeypatch):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), ours, lone.state.params)
 
 
-@pytest.mark.parametrize("way", ["lanes", "rows"])
+@pytest.mark.parametrize("way", ["lanes", "unfold"])
 @pytest.mark.parametrize("name", models.MODELS)
 def test_batched_over_weights_nothing_becomes_a_grouped_convolution(name, way):
     assert way in (ops.resolve("auto", backend, batched=True) for backend in ("cpu", "gpu"))

@@ -155,3 +155,16 @@ def test_a_noisy_target_is_a_second_noisy_copy():
     _, clean = train_epoch(task, hyper, training.init(task, hyper, (28, 28, 1)), images)
     # independent noise of factor 0.5 in the target adds its variance to the loss
     np.testing.assert_allclose(losses - clean, 0.25, atol=0.02)
+
+
+def test_a_state_is_drawn_as_a_part_of_another_program_too():
+    task, hyper = make_task(), make_hyper()
+
+    def draw(hyper):
+        return training.init(task, hyper, (28, 28, 1))
+
+    alone = draw(hyper)
+    jax.tree.map(np.testing.assert_array_equal, ops.jit(draw)(hyper), alone)
+    assert jax.eval_shape(draw, hyper) == jax.eval_shape(lambda: alone)
+    mapped = jax.vmap(draw)(jax.tree.map(lambda leaf: leaf[None], hyper))
+    jax.tree.map(lambda many, one: np.testing.assert_array_equal(many[0], one), mapped, alone)
