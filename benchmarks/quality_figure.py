@@ -1,0 +1,58 @@
+"""PSNR against seconds since the start of the process, of the programs in a record of `time_to_quality`.
+
+    python -m benchmarks.quality_figure TIME_TO_QUALITY.json --classical BASELINES.json --out FIGURE.png
+
+Beside the curves lie what classical methods reach, as lines: of a record of `jaxae.baselines` for the same data and
+noise, on the images that it has.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+COLOURS = {"PyTorch original": "tab:red", "jaxae plain": "tab:blue", "jaxae fast": "tab:green"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("record", type=Path)
+    parser.add_argument("--classical", type=Path, required=True)
+    parser.add_argument("--lines", type=int, default=3, help="how many of the classical methods, the best first")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    draw(json.loads(args.record.read_text()), json.loads(args.classical.read_text()), args.lines, args.out)
+
+
+def draw(record: dict, classical: dict, lines: int, out: Path) -> None:
+    """Write the figure to `out`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((8, 4.5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for row in record["rows"]:
+        program, _, start = row["program"].partition(", ")
+        if program not in COLOURS or start.startswith("1 epoch"):
+            continue
+        seconds, psnr = ([point[name] for point in row["curve"]] for name in ("seconds", "psnr"))
+        style = "--" if start == "first start" else "-"
+        axes.plot(seconds, psnr, style, marker="o", markersize=3, color=COLOURS[program], label=row["program"])
+    for name, psnr in best(classical, lines):
+        axes.axhline(psnr, color="0.5", linewidth=0.8)
+        axes.annotate(name, (1, psnr), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35")
+    axes.set_xscale("log")
+    axes.set_xlabel(f"seconds since the start of the process ({record['machine']['processor']})")
+    axes.set_ylabel("test PSNR [dB]")
+    axes.legend(loc="lower right")
+    figure.savefig(out)
+
+
+def best(classical: dict, count: int) -> list[tuple[str, float]]:
+    """The `count` methods of the highest PSNR, without the network and the noisy input."""
+    figures = {name: row["psnr"] for name, row in classical["rows"].items() if name not in ("network", "noisy input")}
+    return sorted(figures.items(), key=lambda item: -item[1])[:count]
+
+
+if __name__ == "__main__":
+    main()
