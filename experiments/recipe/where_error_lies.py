@@ -1,0 +1,67 @@
+"""Where a run's error lies: by the distance of a pixel to the border of its image, and by its brightness.
+
+python experiments/recipe/where_error_lies.py runs/mine
+"""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from jaxae import command, ops
+from jaxae.run import scores, trained
+
+BATCH = 500
+BRIGHTNESS = (0.0, 0.1, 0.3, 0.7, 0.9, 1.001)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Tell where the error on the test images lies."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """The run."""
+
+
+def squared_errors(run: trained.TrainedRun, images: np.ndarray, noise) -> tuple[np.ndarray, np.ndarray]:
+    """Clean images and squared errors, both [image, row, column]: means over the channels."""
+
+    def compute(params, images, indices):
+        clean, noisy = scores.corrupt(noise, images, indices)
+        return clean.mean(-1), jnp.square(scores.restore(run.model, params, noisy) - clean).mean(-1)
+
+    program = ops.jit(compute, run.model.way)
+    numbers = np.arange(len(images), dtype=np.uint32)
+    parts = [
+        jax.device_get(program(run.params, images[part], numbers[part]))
+        for part in (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
+    ]
+    clean, errors = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return clean, errors
+
+
+def main() -> None:
+    """Print both tables."""
+    run = trained.restore(command.parse(Arguments).run_dir)
+    test = trained.open_test(run)
+    clean, errors = squared_errors(run, test.images, test.noise)
+    rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in errors.shape[1:])
+    rings = np.minimum(rows[:, None], columns[None])
+    kinds = {f"{ring} from the border": np.broadcast_to(rings == ring, errors.shape) for ring in range(4)}
+    kinds |= {"further in": np.broadcast_to(rings > 3, errors.shape)}
+    kinds |= {
+        f"brightness {low:.1f} to {min(high, 1):.1f}": (clean >= low) & (clean < high)
+        for low, high in itertools.pairwise(BRIGHTNESS)
+    }
+    print(f"{errors.mean():.6f} mean squared error")
+    for name, chosen in kinds.items():
+        share, part = errors[chosen].sum() / errors.sum(), chosen.mean()
+        print(f"{name:<22} {part:6.1%} of the pixels {share:6.1%} of the error {errors[chosen].mean():.6f}")
+
+
+if __name__ == "__main__":
+    command.run_main(main)
