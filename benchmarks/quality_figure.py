@@ -28,7 +28,7 @@ def draw(record: dict, classical: dict, lines: int, out: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((8, 4.5), dpi=120, layout="constrained")
+    figure = Figure((9, 4.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for row in record["rows"]:
@@ -38,13 +38,18 @@ def draw(record: dict, classical: dict, lines: int, out: Path) -> None:
         seconds, psnr = ([point[name] for point in row["curve"]] for name in ("seconds", "psnr"))
         style = "--" if start == "first start" else "-"
         axes.plot(seconds, psnr, style, marker="o", markersize=3, color=COLOURS[program], label=row["program"])
-    for name, psnr in best(classical, lines):
+    methods = best(classical, lines)
+    for _, psnr in methods:
         axes.axhline(psnr, color="0.5", linewidth=0.8)
-        axes.annotate(name, (1, psnr), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.35")
+    low, high = axes.get_ylim()
+    for names, psnr in joined(methods, (high - low) / 20):
+        axes.annotate(names, (0.01, psnr), xycoords=("axes fraction", "data"), va="bottom", color="0.35")
     axes.set_xscale("log")
+    axes.set_xticks([10, 20, 30, 50, 100, 200], [10, 20, 30, 50, 100, 200])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel(f"seconds since the start of the process ({record['machine']['processor']})")
     axes.set_ylabel("test PSNR [dB]")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside right upper")
     figure.savefig(out)
 
 
@@ -52,6 +57,17 @@ def best(classical: dict, count: int) -> list[tuple[str, float]]:
     """The `count` methods of the highest PSNR, without the network and the noisy input."""
     figures = {name: row["psnr"] for name, row in classical["rows"].items() if name not in ("network", "noisy input")}
     return sorted(figures.items(), key=lambda item: -item[1])[:count]
+
+
+def joined(methods: list[tuple[str, float]], apart: float) -> list[tuple[str, float]]:
+    """Names to write beside their lines, together where the next line is less than `apart` below."""
+    groups: list[tuple[str, float]] = []
+    for name, psnr in methods:
+        if groups and groups[-1][1] - psnr < apart:
+            groups[-1] = (f"{groups[-1][0]}, {name}", groups[-1][1])
+        else:
+            groups.append((name, psnr))
+    return groups
 
 
 if __name__ == "__main__":
