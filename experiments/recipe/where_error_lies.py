@@ -13,6 +13,7 @@ import numpy as np
 import tyro
 
 from jaxae import command, ops
+from jaxae.errors import UserError
 from jaxae.run import scores, trained
 
 BATCH = 500
@@ -48,6 +49,8 @@ def main() -> None:
     """Print both tables."""
     run = trained.restore(command.parse(Arguments).run_dir)
     test = trained.open_test(run)
+    if test.alone is not None:
+        raise UserError("the run's images are noisy themselves: without clean ones nobody knows where its error lies")
     clean, errors = squared_errors(run, test.images, test.noise)
     rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in errors.shape[1:])
     rings = np.minimum(rows[:, None], columns[None])

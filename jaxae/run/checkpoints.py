@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import PyTree
 from orbax.checkpoint.experimental import v1
 from orbax.checkpoint.experimental.v1 import training
@@ -86,12 +85,12 @@ class Checkpoints:
         merit: the higher the better, such as the test PSNR.
         Errors are UserErrors, see `wait`.
         """
-        fetched = host_arrays.fetch(state)  # the next epoch consumes the original while this one is being written
-        content = {"params": fetched.params, "rest": {"bytes": host_arrays.pack(_rest(fetched))}}
+        content = host_arrays.fetch(_content(state))  # the next epoch consumes the original while this is being written
+        digests = {name: digest(part) for name, part in content.items()}
         with explained(f"the checkpoint of epoch {epoch} or the one before, in {self.directory}"):
             self._complete()
             end = self._checkpointer.save_checkpointables_async(
-                epoch, content, custom_metadata=_record({name: digest(part) for name, part in content.items()}, merit)
+                epoch, _stored(content), custom_metadata=_record(digests, merit)
             )
         self._merits[epoch], self._saving = merit, (epoch, end)
 
@@ -116,16 +115,12 @@ class Checkpoints:
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """The state after `epoch`, on the devices and with the types of `like`. Raises UserError if it is damaged."""
-        rest = _rest(like)
-        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(rest))
-        packed = jax.ShapeDtypeStruct((size,), jnp.uint8)
-        loaded = self._load(epoch, {"params": like.params, "rest": {"bytes": packed}})
-        rest = host_arrays.place(host_arrays.unpack(loaded["rest"]["bytes"], rest), rest)
-        return TrainState(rest["step"], host_arrays.place(loaded["params"], like.params), rest["opt_state"])
+        loaded = self._load(epoch, _content(like))
+        return TrainState(loaded["rest"]["step"], loaded["params"], loaded["rest"]["opt_state"])
 
     def restore_params(self, epoch: int, like: PyTree) -> PyTree:
         """The parameters after `epoch` alone, whatever they were trained with and on."""
-        return host_arrays.place(self._load(epoch, {"params": like})["params"], like)
+        return self._load(epoch, {"params": like})["params"]
 
     def restore_latest(self, like: TrainState) -> TrainState:
         """The state of the latest checkpoint that is intact, to go on from; `like` itself where there is none yet.
@@ -191,20 +186,22 @@ class Checkpoints:
         return record
 
     def _load(self, epoch: int, like: dict[str, Any]) -> dict[str, Any]:
-        """What was saved under the names in `like`, as NumPy has it."""
-        where = f"checkpoint {epoch} in {self.directory}"
+        """The parts of `_content` that are in `like`, where that lies."""
+        where, stored = f"checkpoint {epoch} in {self.directory}", _stored(host_arrays.empty(like))
         try:
-            loaded = self._checkpointer.load_checkpointables(epoch, host_arrays.empty(like))
+            loaded = self._checkpointer.load_checkpointables(epoch, stored)
             recorded = self._recorded(epoch)
-            if host_arrays.shapes(loaded) != host_arrays.shapes(like):  # of which Orbax says nothing
+            if host_arrays.shapes(loaded) != host_arrays.shapes(stored):  # of which Orbax says nothing
                 raise ValueError("its arrays have other shapes")
         except Exception as error:  # Orbax and TensorStore raise what they like on a damaged file
             raise UserError(f"{where} cannot be read, damaged or of another network") from error
+        if "rest" in loaded:
+            loaded["rest"] = host_arrays.unpack(loaded["rest"]["bytes"], like["rest"])
         for name, part in loaded.items():
             if digest(part) != recorded[f"{name}_digest"]:
                 what = "parameters are" if name == "params" else "step or optimizer state is"
                 raise UserError(f"{where} is damaged: its {what} not what was saved")
-        return loaded
+        return host_arrays.place(loaded, like)
 
 
 class _Best(training.preservation_policies.PreservationPolicy):
@@ -228,6 +225,11 @@ def _warn(damaged: list[tuple[int, UserError]], remedy: str) -> None:
     warnings.warn("; ".join(str(error) for _, error in damaged) + f"; {remedy}", stacklevel=3)
 
 
-def _rest(state: TrainState) -> dict[str, Any]:
-    """What only training needs of `state`: kept as one array, since each array costs time and memory of its own."""
-    return {"step": state.step, "opt_state": state.opt_state}
+def _content(state: TrainState) -> dict[str, Any]:
+    """The parts of a checkpoint: what every user of a network needs, and what only training does."""
+    return {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
+
+
+def _stored(content: dict[str, Any]) -> dict[str, Any]:
+    """`content`, in NumPy, as Orbax gets it: the rest as one array, since each costs time and memory of its own."""
+    return content | ({"rest": {"bytes": host_arrays.pack(content["rest"])}} if "rest" in content else {})

@@ -54,6 +54,12 @@ def test_a_state_of_another_network_or_optimizer_is_refused(two, model, recipe):
         checkpoints.restore(1, like)
 
 
+def test_a_state_of_as_many_bytes_in_another_structure_is_refused(two):
+    like = make_state(0)
+    with Checkpoints(two[0], read_only=True) as checkpoints, pytest.raises(UserError, match="not what was saved"):
+        checkpoints.restore(1, like._replace(opt_state={"another": like.opt_state}))
+
+
 def test_parameters_of_another_width_are_refused(two):
     wide = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], 2 * leaf.shape[-1])), make_state(0).params)
     with Checkpoints(two[0], read_only=True) as checkpoints, pytest.raises(UserError, match="of another network"):
