@@ -1,5 +1,9 @@
 """XLA's own convolution, in NHWC: the reference for every other way, and a good one on GPU and TPU."""
 
+from functools import partial
+
+import jax
+import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -18,9 +22,7 @@ def conv(
     padding: int = 0,
 ) -> Float[Array, "n h2 w2 o"]:
     """PyTorch's `Conv2d`."""
-    pads = [(padding, padding)] * 2
-    y = lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=DIMENSION_NUMBERS)
-    return y + bias[None, None, None]
+    return _correlate(x, kernel, stride, padding) + bias[None, None, None]
 
 
 def conv_transpose(
@@ -33,11 +35,46 @@ def conv_transpose(
     output_padding: int = 0,
 ) -> Float[Array, "n h2 w2 o"]:
     """PyTorch's `ConvTranspose2d`, with the kernel flipped in both spatial axes."""
+    return _transpose(x, kernel, stride, padding, output_padding) + bias[None, None, None]
+
+
+def _correlate(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+    pads = [(padding, padding)] * 2
+    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=DIMENSION_NUMBERS)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _transpose(x: Array, kernel: Array, stride: int, padding: int, output_padding: int) -> Array:
+    """The transpose of `_correlate` in its image, the kernel flipped and its channels exchanged.
+
+    Its gradients are written as those of that correlation, which libraries have; for autodiff's own, of an image
+    dilated by `stride`, XLA:GPU lays out both operands anew.
+    """
+    if stride > 1:  # XLA:GPU takes the library's transpose where a flip stands alone, or else writes the dilated image
+        flipped = lax.rev(kernel, (0, 1))
+        flipped = lax.platform_dependent(flipped, cuda=lax.optimization_barrier, default=lambda kernel: kernel)
+        kernel = lax.rev(flipped, (0, 1))
     pads = [(k - 1 - padding, k - 1 - padding + output_padding) for k in kernel.shape[:2]]
-    y = lax.conv_general_dilated(
+    return lax.conv_general_dilated(
         x, kernel, (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=DIMENSION_NUMBERS
     )
-    return y + bias[None, None, None]
+
+
+def _forward(x: Array, kernel: Array, *sizes: int) -> tuple[Array, tuple[Array, Array]]:
+    return _transpose(x, kernel, *sizes), (x, kernel)
+
+
+def _backward(stride: int, padding: int, _: int, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+
+    def back(kernel: Array) -> Array:
+        return _correlate(gradient, jnp.swapaxes(lax.rev(kernel, (0, 1)), 2, 3), stride, padding)
+
+    of_x, of_kernel = jax.vjp(back, kernel)
+    return of_x, *of_kernel(x)
+
+
+_transpose.defvjp(_forward, _backward)
 
 
 OPS = Ops("NHWC", conv, conv_transpose, relu)

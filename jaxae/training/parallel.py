@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from jaxtyping import PyTree
 
@@ -140,14 +139,13 @@ def own_part(x: Array, devices: Devices | None) -> Array:
 def mean(function: Callable[..., PyTree], devices: Devices | None) -> Callable[..., PyTree]:
     """``function(params, *batch)``, whose results are means over the batch, of which each device computes its part.
 
-    The results travel as one vector, so that there is one all-reduce.
+    The compiler makes one all-reduce of those of all results.
     """
     if devices is None:
         return function
 
     def of_own_part(params: PyTree, *batch: Array) -> PyTree:
-        flat, unravel = ravel_pytree(function(params, *batch))
-        return unravel(lax.pmean(flat, AXIS))
+        return lax.pmean(function(params, *batch), AXIS)
 
     if devices.strategy == "pmap":
         return of_own_part

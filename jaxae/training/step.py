@@ -132,21 +132,30 @@ def noisy_step(
     state: TrainState,
     images: UInt8[Array, "batch h w c"],
     indices: Int32[Array, " batch"],
+    keys: Key[Array, "2"],
 ) -> tuple[TrainState, Float[Array, ""]]:
-    """`train_step` on a batch of bytes, the training images number `indices`, with the noise that belongs to it."""
+    """`train_step` on a batch of bytes, the training images number `indices`, with the noise that belongs to it.
+
+    keys: this step's, see `noise_keys`.
+    """
     own = functools.partial(parallel.own_part, devices=task.devices)
     if task.target in self_supervised.TARGETS:
         return train_step(task, hyper, state, *map(own, _alone(task, hyper, state.step, to_float(images), indices)))
-    noise_key, target_key = (jax.random.fold_in(hyper.key, use) for use in (NOISE, TARGET_NOISE))
     source, clean = halves.split(to_float(images))
-
-    def corrupt(key: Array) -> Array:
-        return hyper.noise(jax.random.fold_in(key, state.step), source)
-
-    noisy = corrupt(noise_key)
+    noisy = hyper.noise(keys[0], source)
     # Noise2Noise (Lehtinen et al., 2018): a second noisy copy as target averages out to the clean image
-    target = clean if task.target == "clean" else corrupt(target_key)
+    target = clean if task.target == "clean" else hyper.noise(keys[1], source)
     return train_step(task, hyper, state, own(noisy), own(target))
+
+
+def noise_keys(hyper: Hyperparameters, first: Int32[Array, ""], count: int) -> Key[Array, "{count} 2"]:
+    """The keys of noise and of a noisy target's for `count` steps from `first` on.
+
+    Drawn all at once, before the loop over steps: a GPU would launch some kernels of a single number in each of them.
+    """
+    uses = [jax.random.fold_in(hyper.key, use) for use in (NOISE, TARGET_NOISE)]
+    steps = first + jnp.arange(count, dtype=jnp.int32)
+    return jax.vmap(lambda step: jnp.stack([jax.random.fold_in(use, step) for use in uses]))(steps)
 
 
 def _alone(
@@ -194,7 +203,12 @@ def train_epoch(
     """One pass over `images` in an order of its own: the new state and the loss of each step."""
     steps = steps_per_epoch(len(images), task.batch_size)
     order = epoch_order(task, hyper, state.step // steps, len(images))
-    return lax.scan(lambda state, batch: noisy_step(task, hyper, state, images[batch], batch), state, order)
+
+    def step(state: TrainState, inputs: tuple[Array, Array]) -> tuple[TrainState, Array]:
+        batch, keys = inputs
+        return noisy_step(task, hyper, state, images[batch], batch, keys)
+
+    return lax.scan(step, state, (order, noise_keys(hyper, state.step, steps)))
 
 
 def train_batches(
@@ -207,9 +221,12 @@ def train_batches(
 ) -> tuple[TrainState, Float[Array, " most"]]:
     """The first `count` of some batches, the next in the epoch's `order`: the new state and the loss of each step."""
 
+    keys = noise_keys(hyper, state.step, len(batches))
+
     def step(number: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         state, losses = carry
-        state, loss = noisy_step(task, hyper, state, batches[number], order[state.step % len(order)])
+        indices = order[state.step % len(order)]
+        state, loss = noisy_step(task, hyper, state, batches[number], indices, keys[number])
         return state, losses.at[number].set(loss)
 
     return lax.fori_loop(0, count, step, (state, jnp.zeros(len(batches))))
