@@ -55,6 +55,8 @@ class TrainConfig:
     """Of the optimizer; in the fast recipe its peak."""
     scaled_start: bool | None = None
     """Whether every filter is first scaled to answer alike strongly; by default as the recipe has it."""
+    margin: int | None = None
+    """Pixels by which images are mirrored around their border for the network; by default as the recipe has it."""
     target: Literal["clean", "noisy", "self", "sure"] = "clean"
     """What the output is compared with: the clean image, another noisy copy (Noise2Noise), or nothing but its own:
     self (Noise2Self) for noise independent from pixel to pixel, sure (SURE) for Gaussian noise of known strength. With
@@ -69,6 +71,7 @@ class TrainConfig:
     def __post_init__(self):
         _check_least("--train.epochs", self.epochs, 1)
         _check_least("--train.batch-size", self.batch_size, 1)
+        _check_least("--train.margin", self.margin, 0)
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
             raise UserError(f"--train.learning-rate {self.learning_rate}: must be a positive number")
         if self.sigma is not None and not 0 < self.sigma <= 1:
@@ -106,8 +109,7 @@ class DataPlace:
     dir: Path | None = None
     """Where prepared data sets lie; by default $TFDS_DATA_DIR, else a place of jaxae's own, and TFDS's."""
     placement: Literal["auto", "device", "stream"] = "auto"
-    """Where the training images lie: on the device, or on the host, from which batches are streamed; auto takes the
-    device where they fit."""
+    """Where the training images lie: on the device, or streamed from the host; auto takes the device where they fit."""
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,8 @@ class DistributedConfig:
         if missing:
             return
         if self.process_id >= self.num_processes:
-            raise UserError(
-                f"--distributed.process-id {self.process_id}: must be below --distributed.num-processes "
-                f"{self.num_processes}"
-            )
+            most = f"--distributed.num-processes {self.num_processes}"
+            raise UserError(f"--distributed.process-id {self.process_id}: must be below {most}")
         if not re.fullmatch(r".+:\d+", self.coordinator):
             raise UserError(f"--distributed.coordinator {self.coordinator}: must be HOST:PORT")
 

@@ -20,7 +20,7 @@ import numpy as np
 import tyro
 from flax import linen as nn
 
-from jaxae import command, files, models, ops
+from jaxae import command, files, ops
 from jaxae.errors import UserError
 from jaxae.layers import ConvTranspose
 from jaxae.run import trained
@@ -36,7 +36,7 @@ def to_jax(run: TrainedRun) -> bytes:
     """The serialized `jax.export.Exported`, for `PLATFORMS`; ``jax.export.deserialize(data).call(images)`` runs it."""
     from jax import export
 
-    model = models.build(run.config.model, "xla")
+    model = run.model.clone(way="xla", dtype=jnp.dtype("float32"))
     step = model.size_step
     size = f"{step}*h, {step}*w" if step > 1 else "h, w"
     least = -(-model.least_size // step)
@@ -50,9 +50,13 @@ def to_onnx(run: TrainedRun) -> bytes:
     """The serialized ONNX model, input ``images`` and output ``restored``."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
-    model = models.build(run.config.model, "xla").bind({"params": run.params})
+    model = run.model.clone(way="xla").bind({"params": run.params})
     weights = to_torch(jax.device_get(run.params))  # ONNX lays kernels out as PyTorch does
     nodes = [helper.make_node("Transpose", ["images"], ["enter"], perm=[0, 3, 1, 2])]
+    margin, constants = model.margin, {}
+    if margin:
+        constants = {"around": [0, 0, margin, margin] * 2, "from": [margin] * 2, "to": [-margin] * 2, "axes": [2, 3]}
+        nodes.append(helper.make_node("Pad", ["enter", "around"], ["mirrored"], mode="reflect"))
     for part in ("encoder", "decoder"):
         layers = getattr(model, part)
         for number, layer in enumerate(layers):
@@ -61,14 +65,17 @@ def to_onnx(run: TrainedRun) -> bytes:
             nodes.append(_convolution(helper, layer, inputs, name))
             last = part == "decoder" and number == len(layers) - 1
             nodes.append(helper.make_node("Sigmoid" if last else "Relu", [name], [f"{part}.{2 * number + 1}"]))
+    if margin:
+        nodes.append(helper.make_node("Slice", [nodes[-1].output[0], "from", "to", "axes"], ["inside"]))
     nodes.append(helper.make_node("Transpose", [nodes[-1].output[0]], ["restored"], perm=[0, 2, 3, 1]))
+    arrays = weights | {name: np.array(values, np.int64) for name, values in constants.items()}
     shape = ["batch", "height", "width", model.image_shape[2]]
     graph = helper.make_graph(
         nodes,
         f"jaxae {run.config.model}",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("restored", TensorProto.FLOAT, shape)],
-        [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in weights.items()],
+        [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in arrays.items()],
     )
     opset = helper.make_opsetid("", OPSET)
     said = f"images and restored: float32 [batch, height, width, {model.image_shape[2]}] in [0, 1]"

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxae import ops
@@ -21,12 +22,14 @@ class Recipe(NamedTuple):
     """How a network is trained where the command line says nothing.
 
     scaled_start: whether its fresh weights are scaled by what they answer, see `jaxae.training.scaled_start`.
+    margin: see `Autoencoder`.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
     scaled_start: bool = False
+    margin: int = 0
 
 
 class Autoencoder(nn.Module):
@@ -34,6 +37,8 @@ class Autoencoder(nn.Module):
 
     way: how convolutions are computed, a name in `jaxae.ops`; the parameters do not depend on it.
     dtype: what activations are computed in; the parameters and the output stay float32.
+    margin: pixels by which images are continued, mirrored, on every side before the first layer, and which are cut off
+        after the last. A pixel at the border of a layer without padding is seen by the corner of a kernel alone.
 
     The class variables are what is known of a network beside its layers:
 
@@ -46,6 +51,7 @@ class Autoencoder(nn.Module):
 
     way: str = "auto"
     dtype: jnp.dtype = jnp.float32
+    margin: int = 0
 
     image_shape: ClassVar[tuple[int, int, int]]
     least_size: ClassVar[int]
@@ -75,15 +81,28 @@ class Autoencoder(nn.Module):
 
     def __call__(self, images: Images) -> Images:
         """The restored images, float32 in (0, 1)."""
-        return self._leave(nn.sigmoid(self._decode(self._encode(self._enter(images)))))
+        return self._restore(self._encode(self._enter(self._continue(images))))
 
     def encode(self, images: Images) -> Codes:
-        """The codes of `images`, float32, non-negative."""
-        return self._leave(self._encode(self._enter(images)))
+        """The codes of `images`, the margin's included, float32, non-negative."""
+        return self._leave(self._encode(self._enter(self._continue(images))))
 
     def decode(self, codes: Codes) -> Images:
         """The images of `codes`, float32 in (0, 1)."""
-        return self._leave(nn.sigmoid(self._decode(self._enter(codes))))
+        return self._restore(self._enter(codes))
+
+    def _continue(self, images: Images) -> Float[Array, "batch _ _ channels"]:
+        for axis in (1, 2) if self.margin else ():
+            last = images.shape[axis] - 1  # mirrored at the middle of the outermost pixels, which stand once
+            before = lax.slice_in_dim(images, 1, self.margin + 1, axis=axis)
+            after = lax.slice_in_dim(images, last - self.margin, last, axis=axis)
+            images = jnp.concatenate([lax.rev(before, (axis,)), images, lax.rev(after, (axis,))], axis)
+        return images
+
+    def _restore(self, code: Array) -> Images:
+        images = self._leave(nn.sigmoid(self._decode(code)))
+        height, width = images.shape[1:3]
+        return images[:, self.margin : height - self.margin, self.margin : width - self.margin]
 
     def _enter(self, x: Array) -> Array:
         return self.ops.enter(x.astype(self.dtype))
@@ -135,7 +154,7 @@ class CifarAutoencoder(Autoencoder):
     least_size, size_step = 5, 1
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "plain": Recipe(10, 128, 1e-3),
-        "fast": Recipe(5, 64, 2e-2, scaled_start=True),
+        "fast": Recipe(5, 64, 2e-2, scaled_start=True, margin=4),
     }
     reach = 4  # one pixel for each of four 3×3 layers
     micro_batches: ClassVar[Mapping[str, int]] = {"lanes": 16, "xla_in_parts": 128}
@@ -159,9 +178,16 @@ def find(name: str) -> type[Autoencoder]:
     return MODELS[name]
 
 
-def build(name: str, way: str = "auto", precision: str = "float32") -> Autoencoder:
-    """The network called `name` in `MODELS`, computed with `way` (see `jaxae.ops`) in `precision`, a float dtype."""
-    return find(name)(way, jnp.dtype(precision))
+def build(name: str, way: str = "auto", precision: str = "float32", margin: int = 0) -> Autoencoder:
+    """The network called `name` in `MODELS`, computed with `way` (see `jaxae.ops`) in `precision`, a float dtype.
+
+    margin: see `Autoencoder`. Raises UserError for one that not every image has the pixels for.
+    """
+    model, step = find(name), max(1, find(name).size_step // 2)
+    most = (model.least_size - 1) // step * step
+    if not 0 <= margin <= most or margin % step:
+        raise UserError(f"a margin of {margin}: the {name} network takes one from 0 to {most} in steps of {step}")
+    return model(way, jnp.dtype(precision), margin)
 
 
 def for_image_shape(shape: tuple[int, ...]) -> str:

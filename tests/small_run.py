@@ -22,10 +22,10 @@ def random_params(model: str, seed: int = 0) -> dict:
     return jax.tree.map(lambda leaf: rng.uniform(-0.2, 0.2, leaf.shape).astype(np.float32), shapes)
 
 
-def write_run(run_dir: Path, model: str, epoch: int = 3, seed: int = 0, way: str = "auto") -> dict:
+def write_run(run_dir: Path, model: str, epoch: int = 3, seed: int = 0, way: str = "auto", margin: int = 0) -> dict:
     """Make `run_dir` a run of the network called `model` on its embedded data set; returns its parameters."""
     data, factor = {"mnist": ("digits", 0.5), "cifar": ("dead_leaves", 0.1)}[model]
-    train = TrainConfig(ops=way)
+    train = TrainConfig(ops=way, margin=margin)
     config = settle_training(Config(DataConfig(data), NoiseConfig("gaussian", factor), train, model=model, seed=seed))
     task = make_task(config, noise.parse("gaussian", factor), images=1000)
     params = jax.tree.map(jnp.asarray, random_params(model, seed))

@@ -47,7 +47,8 @@ def test_every_field_is_an_option():
             "--noise.clip",
         ),
         *("--train.epochs", "--train.batch-size", "--train.learning-rate", "--train.target", "--train.sigma"),
-        *("--train.scaled-start", "--train.ops", "--train.precision", "--recipe", "--model", "--seed", "--init-from"),
+        *("--train.scaled-start", "--train.margin", "--train.ops", "--train.precision"),
+        *("--recipe", "--model", "--seed", "--init-from"),
     }
 
 

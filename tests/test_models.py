@@ -50,6 +50,12 @@ def test_sizes_that_do_not_fit_are_refused(name, shape):
         models.check_image_shape(name, shape)
 
 
+@pytest.mark.parametrize(("name", "margin"), [("cifar", 5), ("cifar", -1), ("mnist", 3), ("mnist", 20)])
+def test_margins_that_do_not_fit_are_refused(name, margin):
+    with pytest.raises(UserError, match=rf"a margin of {margin}: the {name} network takes one from 0 to (4|18) "):
+        models.build(name, margin=margin)
+
+
 def test_the_shape_picks_the_network():
     assert models.for_image_shape((28, 28, 1)) == "mnist"
     assert models.for_image_shape((32, 32, 3)) == "cifar"

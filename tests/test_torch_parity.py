@@ -103,6 +103,28 @@ def test_other_image_sizes(name, size, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("name", "margin", "size"), [("mnist", 6, (28, 20)), ("cifar", 4, (32, 5))])
+def test_a_margin_is_reflection_padding(name, margin, size, way):
+    network, model = original(name), models.build(name, way, margin=margin)
+    params, images = params_of(network), smooth_images(name, size=size)
+    inputs = to_nchw(images).requires_grad_()
+    outputs = network(torch.nn.functional.pad(inputs, [margin] * 4, "reflect"))[..., margin:-margin, margin:-margin]
+    outputs.square().mean().backward()
+    gradients = from_torch({key: parameter.grad for key, parameter in network.named_parameters()})
+
+    run = jax.jit(jax.value_and_grad(training.loss_fn, argnums=(0, 2)), static_argnums=1)
+    value, (to_params, to_inputs) = run(params, model, images, np.zeros_like(images))
+    np.testing.assert_allclose(value, outputs.square().mean().item(), rtol=1e-6)
+    assert_trees_close(to_params, gradients, 1e-5)
+    assert_trees_close(to_inputs, to_nhwc(inputs.grad), 1e-5)
+    apply, variables = jax.jit(model.apply, static_argnames="method"), {"params": params}
+    restored = apply(variables, images)
+    np.testing.assert_allclose(restored, to_nhwc(outputs), rtol=0, atol=1e-6)
+    codes = apply(variables, images, method="encode")
+    np.testing.assert_allclose(apply(variables, codes, method="decode"), restored, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", NAMES)
 def test_adam_trajectory(name, way):
     """100 steps on the same batches with the same noise.

@@ -184,8 +184,9 @@ def _draw(corruption: Noise, number: Array, values: Array) -> Array:
 def _compile(run: TrainedRun, tiling: tiles.Tiling) -> Callable[[np.ndarray], Array]:
     """The run's network as one compiled program for batches of tiles."""
     shape = (tiling.batch, tiling.size, tiling.size, run.model.image_shape[2])
-    network = ops.jit(restore, run.model.way, static_argnums=0)
-    program = network.lower(run.model, run.params, jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
+    model = run.model.clone(margin=0) if tiling.margin else run.model  # the picture is continued as a whole
+    network = ops.jit(restore, model.way, static_argnums=0)
+    program = network.lower(model, run.params, jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
     return functools.partial(program, run.params)
 
 

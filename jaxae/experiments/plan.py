@@ -178,6 +178,7 @@ def settle_training(config: Config) -> Config:
         batch_size=given.batch_size or own.batch_size,
         learning_rate=given.learning_rate or own.learning_rate,
         scaled_start=scaled and config.init_from is None,
+        margin=own.margin if given.margin is None else given.margin,
     )
     return dataclasses.replace(config, train=train)
 
@@ -198,7 +199,7 @@ def make_task(config: Config, corruption: Noise, images: int, devices: parallel.
     steps = settings.epochs * steps_per_epoch(images, settings.batch_size)
     if steps >= 2**31:  # the step is an int32
         raise UserError(f"--train.epochs {settings.epochs}: makes {steps:,} steps, and a run has fewer than 2**31")
-    model = models.build(config.model, settings.ops, settings.precision)
+    model = models.build(config.model, settings.ops, settings.precision, settings.margin)
     optimizer = make_optimizer(config.recipe, steps)
     return Task(model, optimizer, settings.batch_size, settings.target, devices, settings.sigma)
 

@@ -47,7 +47,8 @@ def load_config(run_dir: Path) -> Config:
         raise UserError(f"no run in {run_dir}: it holds no {CONFIG}")
     config = _load(run_dir / CONFIG, Config)
     settled = flags(config.train)  # a run has settled all of these
-    left_open = [name for name in ("--epochs", "--batch-size", "--learning-rate") if settled[name] is None]
+    needed = "--epochs", "--batch-size", "--learning-rate", "--margin"
+    left_open = [name for name in needed if settled[name] is None]
     if left_open:
         raise UserError(f"{run_dir / CONFIG} is not the configuration of a run: it leaves {left_open[0][2:]} open")
     return config

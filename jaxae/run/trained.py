@@ -39,7 +39,7 @@ def restore(run_dir: Path, checkpoint: Choice = "latest") -> TrainedRun:
     config = directory.load_config(run_dir)
     if config.model == "auto":
         raise UserError(f"{run_dir / directory.CONFIG} is not the configuration of a run: its model is auto")
-    model = models.build(config.model, config.train.ops, config.train.precision)
+    model = models.build(config.model, config.train.ops, config.train.precision, config.train.margin)
     images = jnp.zeros((1, *model.image_shape))
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images)["params"])
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])

@@ -94,7 +94,7 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     experiment = EXPERIMENTS[arguments.model]
     if arguments.train.scaled_start:
         raise UserError("--train.scaled-start: imported weights stay as they are: leave it out")
-    train = dataclasses.replace(arguments.train, scaled_start=False)
+    train = dataclasses.replace(arguments.train, scaled_start=False, margin=arguments.train.margin or 0)
     config = Config(arguments.data, arguments.noise, train, arguments.recipe, arguments.model, arguments.seed)
     command.enable_compilation_cache()
     plan = make_plan(experiment, config, Launch(arguments.place, run_dir=run_dir))
@@ -136,7 +136,13 @@ def export_weights(arguments: Export) -> str:
     run = trained.restore(arguments.run_dir, arguments.checkpoint)
     content = files.to_bytes(to_torch(jax.device_get(run.params)), arguments.file.suffix)
     write_bytes(arguments.file, content)
-    return f"the {run.config.model} network after epoch {run.epoch}"
+    done = f"the {run.config.model} network after epoch {run.epoch}"
+    if margin := run.model.margin:
+        done += (
+            f"\nit was trained on images mirrored by {margin} pixels: in PyTorch, torch.nn.functional.pad(images, "
+            f'[{margin}] * 4, "reflect") before it and [..., {margin}:-{margin}, {margin}:-{margin}] after'
+        )
+    return done
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from jaxae.denoise import tiles
 from tests.small_run import random_params
 
 
-def network(name):
-    model, params = models.build(name, "xla"), jax.tree.map(jnp.asarray, random_params(name))
+def network(name, margin=0):
+    model, params = models.build(name, "xla", margin=margin), jax.tree.map(jnp.asarray, random_params(name))
     return jax.jit(lambda images: model.apply({"params": params}, images))
 
 
@@ -58,6 +58,12 @@ def test_a_picture_of_the_trained_size_is_restored_as_in_the_evaluation():
     apply, image = network("mnist"), picture(28, 28, 1)
     (restored,) = restore(apply, tiles.tiling_for(models.MnistDenoiser, [(28, 28)]), 1, image)
     np.testing.assert_allclose(restored, np.asarray(apply(image[None]))[0], atol=2e-6)
+
+
+def test_tiles_are_what_a_network_with_a_margin_makes_of_the_whole_picture():
+    apply, mirroring, image = network("cifar"), network("cifar", models.CifarAutoencoder.reach), picture(32, 45, 3)
+    (restored,) = restore(apply, tiles.tiling_for(models.CifarAutoencoder, [(32, 45)]), 3, image)
+    np.testing.assert_allclose(restored, np.asarray(mirroring(image[None]))[0], atol=2e-6)
 
 
 @pytest.mark.parametrize("tiling", [tiles.exact(32, 4), tiles.blended(28, 7)], ids=["exact", "blended"])

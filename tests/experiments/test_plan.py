@@ -39,7 +39,11 @@ def test_a_plan_leaves_nothing_open(prepared_data, tmp_path):
     launch = Launch(DataPlace(prepared_data), run_dir=tmp_path / "run")
     made = plan.make_plan(mnist_denoise.EXPERIMENT, Config(DataConfig("digits_small", 256), recipe="fast"), launch)
     assert made.config == Config(
-        DataConfig("digits_small", 256), NoiseConfig("gaussian", 0.5), TrainConfig(3, 64, 8e-3, False), "fast", "mnist"
+        DataConfig("digits_small", 256),
+        NoiseConfig("gaussian", 0.5),
+        TrainConfig(3, 64, 8e-3, False, 0),
+        "fast",
+        "mnist",
     )
     assert made.task.batch_size == 64
     assert made.test.images.shape == (2000, 28, 28, 1)

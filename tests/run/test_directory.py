@@ -8,7 +8,9 @@ from jaxae.config import Config, DataPlace, Launch, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
 from jaxae.run import directory
 
-CONFIG = Config(noise=NoiseConfig("gaussian,salt", "0.1..0.5,0.2"), train=TrainConfig(3, 16, 1e-3), model="mnist")
+CONFIG = Config(
+    noise=NoiseConfig("gaussian,salt", "0.1..0.5,0.2"), train=TrainConfig(3, 16, 1e-3, margin=0), model="mnist"
+)
 
 
 @pytest.fixture
