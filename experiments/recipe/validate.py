@@ -43,6 +43,8 @@ class Arguments:
     """Of Gaussian noise; 0 is none."""
     scaled_start: bool = False
     """Scale the fresh weights by what they answer to the first images."""
+    margin: int = 0
+    """Pixels by which images are mirrored around their border."""
     seed: int = 0
     """Of initial weights, shuffling and noise."""
     data_dir: Path | None = None
@@ -78,7 +80,7 @@ def main() -> None:
     optimizer = make_optimizer(arguments.optimizer, arguments.b1, arguments.b2, steps)
     factor = factor if arguments.noise_factor is None else arguments.noise_factor
     corruption = noise.parse("gaussian", factor) if factor else noise.parse("none")
-    task = training.Task(models.build(arguments.model), optimizer, arguments.batch_size)
+    task = training.Task(models.build(arguments.model, margin=arguments.margin), optimizer, arguments.batch_size)
     hyper = training.hyperparameters(arguments.seed, arguments.rate, corruption)
     state = training.init(task, hyper, images.shape[1:])
     if arguments.scaled_start:

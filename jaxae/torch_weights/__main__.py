@@ -138,10 +138,8 @@ def export_weights(arguments: Export) -> str:
     write_bytes(arguments.file, content)
     done = f"the {run.config.model} network after epoch {run.epoch}"
     if margin := run.model.margin:
-        done += (
-            f"\nit was trained on images mirrored by {margin} pixels: in PyTorch, torch.nn.functional.pad(images, "
-            f'[{margin}] * 4, "reflect") before it and [..., {margin}:-{margin}, {margin}:-{margin}] after'
-        )
+        pad, crop = f'torch.nn.functional.pad(images, [{margin}] * 4, "reflect")', f"{margin}:-{margin}"
+        done += f"\nits images were mirrored by {margin} pixels: in PyTorch, network({pad})[..., {crop}, {crop}]"
     return done
 
 

@@ -74,6 +74,7 @@ def test_imported_weights_are_not_scaled(photos, tmp_path):
     assert not run_dir.exists()
     imported(None)
     assert restore(run_dir).config.train.scaled_start is False
+    assert restore(run_dir).config.train.margin == 0  # nor are their images mirrored, as the recipe would have it
 
 
 def test_nothing_is_left_of_an_import_that_fails(photos, tmp_path, monkeypatch):
@@ -107,3 +108,18 @@ def test_only_state_dicts_are_exported(tmp_path, name, message):
     with pytest.raises(UserError, match=message):
         program.export_weights(program.Export(tmp_path / "run", tmp_path / name))
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_export_says_what_a_margin_is_in_pytorch(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'jaxae[torch]'")
+    from benchmarks.torch_models import NETWORKS
+
+    write_run(tmp_path / "run", "cifar", margin=4)
+    said = program.export_weights(program.Export(tmp_path / "run", tmp_path / "mine.pt"))
+    run, network = restore(tmp_path / "run"), NETWORKS["cifar"]()
+    network.load_state_dict(torch.load(tmp_path / "mine.pt", weights_only=True))
+    images = np.random.default_rng(0).random((2, 9, 32, 3), np.float32)
+    names = {"torch": torch, "network": network, "images": torch.from_numpy(images.transpose(0, 3, 1, 2))}
+    theirs = eval(said.partition("in PyTorch, ")[2], names).detach().numpy().transpose(0, 2, 3, 1)
+    ours = jax.jit(run.model.clone(way="xla").apply)({"params": run.params}, jnp.asarray(images))
+    np.testing.assert_allclose(theirs, ours, atol=1e-6)
