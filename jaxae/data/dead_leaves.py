@@ -8,7 +8,7 @@ the images share statistics of photographs: scaling of the power spectrum, kurto
 - A. B. Lee, D. Mumford and J. Huang, "Occlusion models for natural images: a statistical study of a scale-invariant
   dead leaves model", International Journal of Computer Vision 41, 2001: the exponent.
 
-The leaves here are discs, ellipses and convex polygons, each with a colour, a shading and a texture of its own. Images
+The leaves here are discs, ellipses and convex polygons, each with a colour and a shading, some with a texture. Images
 are cut from large canvases, drawn at three times their size and reduced, which antialiases them; neighbours on a
 canvas may show parts of the same leaf, as patches of one photograph do.
 
@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 SHAPE = (32, 32, 3)
 CLASSES = None
 SIZES = {"train": 50_000, "test": 10_000}
@@ -31,8 +31,9 @@ SEED = 32
 CHUNK = 250  # images cut from one canvas, which has room for 256
 SIDE = 16 * 32  # pixels of a canvas before it is cut
 FINE = 3  # samples per pixel along either axis while drawing
-RADII = 5.0, 48.0  # pixels: the power law's limits
+RADII = 8.0, 64.0  # pixels: the power law's limits
 COVER = 3.5  # how many leaves lie over a point on average; exp(-COVER) of the canvas shows the ground
+TEXTURED = 0.4  # of the leaves
 CORNERS = 18  # of the polygon that stands for a disc or an ellipse
 WARMTH, GREENNESS = np.float32([1.0, 0.1, -1.0]), np.float32([-0.8, 1.0, -0.8])  # directions of red, green, blue
 SUBSAMPLE_BITS = 4  # OpenCV draws with coordinates of this many fractional bits
@@ -75,9 +76,11 @@ def _draw(seed: list[int], textures: list[np.ndarray]) -> UInt8[np.ndarray, "n 3
 
     # As in photographs, lightness varies most, yellow against blue less, and green against magenta least.
     lightness = random.beta(1.6, 1.7, (count, 1)).astype(np.float32)
-    colour = lightness + normal(0.1, 1) * WARMTH + normal(0.035, 1) * GREENNESS
+    vivid = np.exp(normal(0.8, 1))  # most things are dull and a few saturated, whose colours a network has to keep too
+    colour = lightness + vivid * (normal(0.1, 1) * WARMTH + normal(0.035, 1) * GREENNESS)
     slope = normal(0.12, 2) / radius[:, None]  # light falls off across a leaf
-    roughness = np.abs(normal(0.08))
+    textured = random.uniform(0, 1, count) < TEXTURED
+    roughness = np.abs(normal(0.08)) * textured.astype(np.float32)
     kind = random.integers(0, len(textures), count).astype(np.uint8)
     offset = -(slope * centre).sum(1)
     axis = (np.arange(SIDE * FINE, dtype=np.float32) + np.float32(0.5)) / FINE

@@ -46,7 +46,7 @@ def test_radii_follow_the_power_law():
     radii = dead_leaves._radii(np.random.default_rng(0))
     low, high = dead_leaves.RADII
     assert low <= radii.min() <= radii.max() <= high * (1 + 1e-5)
-    for radius in (6, 10, 20, 40):  # P(r > x) for a density proportional to r^-3 between the limits
+    for radius in (10, 14, 20, 40):  # P(r > x) for a density proportional to r^-3 between the limits
         expected = (radius**-2 - high**-2) / (low**-2 - high**-2)
         assert (radii > radius).mean() == pytest.approx(expected, abs=4 * np.sqrt(expected / len(radii)))
 
