@@ -3,7 +3,7 @@
 python -m jaxae.experiments.mnist_denoise
 
 About 50 seconds on 2 CPU cores. Real MNIST, seeds 0 to 9: test PSNR 20.21 dB, their mean; with --recipe fast 20.78 dB
-after three epochs (20.76 to 20.80).
+after three epochs, the mean of seeds 0 to 19 (20.76 to 20.80 dB).
 """
 
 from jaxae.command import run_main
