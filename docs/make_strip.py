@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from skimage import data as photographs
 
 from jaxae import data, metrics, ops, training
-from jaxae.run import figures, scores, trained
+from jaxae.run import figures, samples, scores, trained
 from jaxae.run.trained import TrainedRun
 
 TARGET = Path(__file__).parent / "images" / "strip.jpg"
@@ -51,10 +51,10 @@ def train(experiment: str, data_dir: Path) -> TrainedRun:
 def of_test(run: TrainedRun, title: str) -> Panel:
     """Test images of the run's own data, side by side."""
     test = trained.open_test(run)
-    some = test._replace(images=test.images[: FIRST + COUNT])
-    states = figures.before_and_after(run.model, run.params, some.noise, some.images)
-    clean, noisy, restored = (np.asarray(state)[FIRST:] for state in states)
-    return Panel(title, side_by_side(noisy), side_by_side(restored), mean_psnr(clean, noisy, restored))
+    indices = np.arange(FIRST, FIRST + COUNT)
+    shown = samples.restore(run.model, run.params, test.images, indices, test.noise)
+    psnr = metrics.mean_psnr(shown.noisy_psnr), metrics.mean_psnr(shown.psnr)
+    return Panel(title, side_by_side(shown.noisy), side_by_side(shown.restored), psnr)
 
 
 def of_photograph(run: TrainedRun, title: str) -> Panel:
