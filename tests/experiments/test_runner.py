@@ -159,7 +159,7 @@ def test_cifar10_trains_evaluates_and_embeds_without_noise(real_data, tmp_path):
     assert json.loads(command("jaxae.evaluate", run_dir, "--json").out)["test"] == summary["test"]
     assert command("jaxae.embed", run_dir).status == 0
     with np.load(run_dir / "codes-cifar10-test.npz") as codes:
-        assert codes["codes"].shape == (10_000, 28, 28, 8)
+        assert codes["codes"].shape == (10_000, 36, 36, 8)  # with the margin of the fast recipe
         assert codes["labels"].shape == (10_000,)
     assert (run_dir / "figures" / "codes-cifar10-test.png").exists()
 
