@@ -11,12 +11,12 @@ from jaxae import files
 from jaxae.errors import UserError
 from jaxae.run import directory, trained
 
-FAST = "--recipe", "fast", "--train.epochs"
 # By name, the experiment and its options; blind to how strong the noise is.
 READY: dict[str, tuple[str, ...]] = {
-    "ready": ("cifar10_denoise", "--data.name", "dead_leaves_small", "--noise.factor", "0.02..0.2", *FAST, "20"),
-    "ready-digits": ("mnist_denoise", "--data.name", "digits_small", "--noise.factor", "0.1..0.7", *FAST, "8"),
+    "ready": ("cifar10_denoise", "--data.name", "dead_leaves_small", "--noise.factor", "0.02..0.2"),
+    "ready-digits": ("mnist_denoise", "--data.name", "digits_small", "--noise.factor", "0.1..0.7"),
 }
+TRAINING = ("--recipe", "fast", "--train.epochs", "8")
 
 
 def run_directory(name: Path) -> Path:
@@ -48,7 +48,7 @@ def _is_intact(run_dir: Path) -> bool:
 
 def _train(name: Path, run_dir: Path) -> None:
     experiment, *options = READY[str(name)]
-    command = ["-m", f"jaxae.experiments.{experiment}", *options, "--run-dir", str(run_dir)]
+    command = ["-m", f"jaxae.experiments.{experiment}", *options, *TRAINING, "--run-dir", str(run_dir)]
     command += ["--resume"] if directory.is_run(run_dir) else []
     print(f"training the network {name}, once: python {shlex.join(command)}", file=sys.stderr, flush=True)
     # its own process, so that the device is free for this one; standard output belongs to the result

@@ -168,7 +168,7 @@ def test_a_ready_network_is_trained_once_into_the_users_cache(photos, tmp_path, 
 @pytest.mark.parametrize("name", ready.READY)
 def test_the_options_of_a_ready_networks_training_are_options(name):
     experiment, *options = ready.READY[name]
-    config = tyro.cli(Config, args=options)
+    config = tyro.cli(Config, args=[*options, *ready.TRAINING])
     corruption = plan.settle_noise(config, 0.5)[1]
     low, high = corruption.ranges[0]
     assert low < high
