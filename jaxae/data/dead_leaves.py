@@ -34,6 +34,7 @@ FINE = 3  # samples per pixel along either axis while drawing
 RADII = 8.0, 64.0  # pixels: the power law's limits
 COVER = 3.5  # how many leaves lie over a point on average; exp(-COVER) of the canvas shows the ground
 TEXTURED = 0.4  # of the leaves
+COARSEST = 64 * FINE  # samples: of a texture's waves the longest that still has more amplitude than shorter ones
 CORNERS = 18  # of the polygon that stands for a disc or an ellipse
 WARMTH, GREENNESS = np.float32([1.0, 0.1, -1.0]), np.float32([-0.8, 1.0, -0.8])  # directions of red, green, blue
 SUBSAMPLE_BITS = 4  # OpenCV draws with coordinates of this many fractional bits
@@ -119,11 +120,15 @@ def _outlines(random: np.random.Generator, radius: np.ndarray, centre: np.ndarra
 
 
 def _textures(random: np.random.Generator) -> list[Float32[np.ndarray, "side side"]]:
-    """Noise with unit variance: fine, coarse, and drawn out along either axis."""
-    from scipy.ndimage import gaussian_filter
+    """Noise with unit variance whose amplitude falls with frequency as photographs' does, two drawn out along an axis.
 
-    textures = []
-    for sigma in ((1.2, 1.2), (4, 4), (1, 8), (8, 1)):
-        noise = gaussian_filter(random.standard_normal((SIDE * FINE, SIDE * FINE), np.float32), sigma, mode="wrap")
-        textures.append(noise / noise.std())
+    D. J. Field, "Relations between the statistics of natural images and the response properties of cortical cells",
+    Journal of the Optical Society of America A 4, 1987: amplitudes in proportion to 1 / frequency, or nearly so.
+    """
+    side, textures = SIDE * FINE, []
+    rows, columns = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)
+    for exponent, stretch in ((1.0, 1), (1.4, 1), (1.2, 4), (1.2, 1 / 4)):
+        frequency = np.maximum(np.hypot(rows * stretch**0.5, columns * stretch**-0.5), 1 / COARSEST)
+        noise = np.fft.irfft2(np.fft.rfft2(random.standard_normal((side, side))) * frequency**-exponent, (side, side))
+        textures.append((noise / noise.std()).astype(np.float32))
     return textures
