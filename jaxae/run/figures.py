@@ -45,11 +45,11 @@ def image_rows(rows: dict[str, Images], clean: Images | None = None):
     centres = np.arange(count) * (width + gap) + (width - 1) / 2
     labels = [label.replace(" + ", "\n+ ") for label in rows]
     left = 0.15 + 0.16 * max(label.count("\n") + 1 for label in labels)  # inches, as are the others
-    row, below = 1.05 * height / (width + gap), 0.25
-    size = (count * 1.05 + left, len(rows) * (row + below))
+    row, below, edge = 1.05 * height / (width + gap), 0.25, 0.06
+    size = (count * 1.05 + left + edge, len(rows) * (row + below) + edge)
     # measured here: having Matplotlib find out by drawing everything twice takes most of the time of a figure
-    place = {"left": left / size[0], "right": 1, "bottom": below / size[1], "top": 1, "hspace": below / row}
-    figure, axes = plt.subplots(len(rows), figsize=size, squeeze=False, gridspec_kw=place)
+    place = {"left": left / size[0], "right": 1 - edge / size[0], "bottom": below / size[1], "top": 1 - edge / size[1]}
+    figure, axes = plt.subplots(len(rows), figsize=size, squeeze=False, gridspec_kw=place | {"hspace": below / row})
     psnr = ops.jit(metrics.psnr)
     for label, images, axis in zip(labels, rows.values(), axes[:, 0], strict=True):
         strip = np.ones((height, count, width + gap, channels), np.float32)  # one picture a row draws fastest
