@@ -24,7 +24,7 @@ def random_params(model: str, seed: int = 0) -> dict:
 
 def write_run(run_dir: Path, model: str, epoch: int = 3, seed: int = 0, way: str = "auto", margin: int = 0) -> dict:
     """Make `run_dir` a run of the network called `model` on its embedded data set; returns its parameters."""
-    data, factor = {"mnist": ("digits", 0.5), "cifar": ("dead_leaves", 0.1)}[model]
+    data, factor = {"mnist": ("digits", 0.5), "cifar": ("photo_patches", 0.1)}[model]
     train = TrainConfig(ops=way, margin=margin)
     config = settle_training(Config(DataConfig(data), NoiseConfig("gaussian", factor), train, model=model, seed=seed))
     task = make_task(config, noise.parse("gaussian", factor), images=1000)

@@ -30,7 +30,7 @@ def shortened(line: str) -> str:
         return line
     few = " --data.limit 128 --train.ops xla"
     few += "" if "--train.epochs" in line else " --train.epochs 1"
-    few += "" if "--data.name" in line else f" --data.name {'dead_leaves' if 'cifar10' in line else 'digits'}_small"
+    few += "" if "--data.name" in line else f" --data.name {'photo_patches' if 'cifar10' in line else 'digits'}_small"
     return re.sub(r"( &)?$", lambda end: few + end[0], line, count=1)
 
 

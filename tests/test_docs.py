@@ -33,7 +33,7 @@ def test_every_snippet_runs(tmp_path):
     variables = environment() | {name: NOWHERE for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     variables |= {"TFDS_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
-    for name, channels, size in (("digits_small", 1, 28), ("dead_leaves_small", 3, 32)):
+    for name, channels, size in (("digits_small", 1, 28), ("photo_patches_small", 3, 32)):
         write_few(tmp_path / "data", name, channels, size, train=2100)  # a snippet takes 2,048 of them
     (tmp_path / "work").mkdir()
     found = [(path.name, *snippet) for path in PAGES for snippet in snippets(path)]

@@ -12,7 +12,7 @@ from jaxae.data import official
 from jaxae.errors import UserError
 
 SMALL = "_small"  # ends the name of an embedded data set's first fifth
-EMBEDDED = tuple(name + end for name in ("digits", "dead_leaves") for end in ("", SMALL))
+EMBEDDED = tuple(name + end for name in ("digits", "photo_patches") for end in ("", SMALL))
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 

@@ -2,7 +2,7 @@
 
 python -m jaxae.denoise RUN_DIR INPUT... --out DIR [--add-noise | --reference CLEAN]
 
-RUN_DIR may also be `ready` or `ready-digits`: a network that is trained once, on drawn images (see docs/denoise.md).
+RUN_DIR may also be `ready` or `ready-digits`: a network that is trained once, on embedded images (see docs/denoise.md).
 """
 
 import json
@@ -36,7 +36,7 @@ class Arguments:
     """Denoise pictures with a trained run."""
 
     run_dir: Annotated[Path, tyro.conf.Positional]
-    """The run's directory; or ready, or ready-digits: a network that is trained once, on drawn images."""
+    """The run's directory; or ready, or ready-digits: a network that is trained once, on embedded images."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Pictures (PNG, JPEG, WebP, TIFF and others), and folders of them."""
     out: Path

@@ -10,7 +10,7 @@ from jaxae.command import run_main
 from jaxae.experiments import runner
 from jaxae.experiments.plan import Experiment
 
-EXPERIMENT = Experiment("cifar10_denoise", data="cifar10", fallback="dead_leaves", model="cifar", gaussian_factor=0.1)
+EXPERIMENT = Experiment("cifar10_denoise", data="cifar10", fallback="photo_patches", model="cifar", gaussian_factor=0.1)
 
 
 def main() -> None:

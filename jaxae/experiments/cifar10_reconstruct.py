@@ -14,7 +14,7 @@ from jaxae.experiments.plan import Experiment
 EXPERIMENT = Experiment(
     "cifar10_reconstruct",
     data="cifar10",
-    fallback="dead_leaves",
+    fallback="photo_patches",
     model="cifar",
     config=Config(noise=NoiseConfig("none")),
 )

@@ -260,11 +260,11 @@ def test_what_is_prepared_is_left_as_it_is(tmp_path, tiny_data_set):
 
 
 def test_the_fallback_of_the_colour_experiment(tmp_path, offline, monkeypatch):
-    monkeypatch.setattr(catalog, "ensure", lambda name, data_dir: tmp_path if name == "dead_leaves" else refuse(name))
+    monkeypatch.setattr(catalog, "ensure", lambda name, data_dir: tmp_path if name == "photo_patches" else refuse(name))
 
     def refuse(name):
         raise UserError(f"data set {name} is not prepared")
 
-    name, reason = resolve("auto", tmp_path, fallback="dead_leaves", wanted="cifar10")
-    assert name == "dead_leaves"
+    name, reason = resolve("auto", tmp_path, fallback="photo_patches", wanted="cifar10")
+    assert name == "photo_patches"
     assert reason == "data set cifar10 is not prepared"

@@ -52,10 +52,10 @@ def test_tests_are_the_runs_own_unless_others_are_named(made, monkeypatch):
     monkeypatch.setattr(trained.data, "load", load)
     run = trained.restore(made[0])
     own = trained.open_test(run)
-    assert (own.name, noise.describe(own.noise)) == ("dead_leaves", "gaussian 0.1")
+    assert (own.name, noise.describe(own.noise)) == ("photo_patches", "gaussian 0.1")
     other = trained.open_test(run, DataOverride("cifar10"), NoiseOverride("salt"))
     assert (other.name, noise.describe(other.noise)) == ("cifar10", "salt 0.2")
-    assert [name for name, _, _ in asked] == ["dead_leaves", "cifar10"]
+    assert [name for name, _, _ in asked] == ["photo_patches", "cifar10"]
 
 
 def test_images_that_do_not_fit_the_network_are_refused(made, monkeypatch):

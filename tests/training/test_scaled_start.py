@@ -50,7 +50,7 @@ def test_a_filter_that_answers_the_same_to_everything_stays_finite():
 def test_a_run_starts_from_them_where_it_says_so(prepared_data, tmp_path):
     def start(name, scaled):
         settings = Config(
-            DataConfig("dead_leaves_small", 64), train=TrainConfig(1, 8, scaled_start=scaled), recipe="fast"
+            DataConfig("photo_patches_small", 64), train=TrainConfig(1, 8, scaled_start=scaled), recipe="fast"
         )
         launch = Launch(DataPlace(prepared_data), run_dir=tmp_path / name)
         made = plan.make_plan(cifar10_denoise.EXPERIMENT, settings, launch)
