@@ -68,7 +68,8 @@ def _reduced(name: str) -> list[Float32[np.ndarray, "height width 3"]]:
     image = found[0] if isinstance(found, tuple) else found  # of a stereo pair, the left one
     colours = np.broadcast_to(image if image.ndim == 3 else image[..., None], (*image.shape[:2], 3))
     values = colours.astype(np.float32) / 255
-    return [transform.downscale_local_mean(values, (factor, factor, 1)).astype(np.float32) for factor in REDUCTIONS]
+    whole = [values[: len(values) // by * by, : values.shape[1] // by * by] for by in REDUCTIONS]  # it pads with black
+    return [transform.downscale_local_mean(image, (by, by, 1)) for image, by in zip(whole, REDUCTIONS, strict=True)]
 
 
 def _patches(seed: list[int], photographs: list[list[np.ndarray]]) -> UInt8[np.ndarray, "n 32 32 3"]:

@@ -94,6 +94,13 @@ def test_colours_are_of_every_hue_and_use_the_whole_range(images):
         assert (larger - smaller > 25).mean() > 0.05
 
 
+def test_a_photograph_is_reduced_without_a_border_of_black(monkeypatch):
+    monkeypatch.setattr(skimage.data, "chelsea", lambda: np.full((131, 135), 255, np.uint8))
+    sizes = photo_patches._reduced("chelsea")
+    assert [size.shape for size in sizes] == [(131, 135, 3), (65, 67, 3), (32, 33, 3)]
+    assert {(size.dtype.name, size.min(), size.max()) for size in sizes} == {("float32", 1.0, 1.0)}
+
+
 def test_photographs_that_are_not_there_are_named(monkeypatch):
     def refuse():
         raise ModuleNotFoundError("pooch is needed to download it")
