@@ -65,6 +65,18 @@ def test_a_patch_is_a_window_turned_and_mirrored_with_its_channels_exchanged():
     assert (len(orientations), len(orders)) == (8, 6)
 
 
+def test_a_patch_gets_a_drawn_contrast_about_a_drawn_colour(monkeypatch):
+    colours = np.random.default_rng(0).uniform(0.4, 0.6, (250, 3)).astype(np.float32)
+    monkeypatch.setattr(photo_patches, "_colours", lambda random: colours)
+    board = np.float32(0.3 + 0.4 * (np.indices((40, 50)).sum(0) % 2))[..., None].repeat(3, -1)  # 0.2 about its mean
+    images = photo_patches._patches([0], [[board]]) / 255
+    np.testing.assert_allclose(images.mean((1, 2)), colours, atol=0.003)
+    contrast = images.std((1, 2)).mean(-1) / 0.2
+    low, high = 0.7, 1.3
+    assert low - 0.02 < contrast.min() < low + 0.05
+    assert high - 0.05 < contrast.max() < high + 0.02
+
+
 def spectrum_slope(grey: np.ndarray) -> float:
     """The exponent of the radial power spectrum, by a straight line through its logarithm."""
     power = (np.abs(np.fft.fft2(grey - grey.mean((1, 2), keepdims=True))) ** 2).mean(0)
