@@ -1,0 +1,195 @@
+"""What training and testing compute, over every objective, recipe, network and backend: `golden.json` beside this file.
+
+    python -m tests.golden make          # replace golden.json: only where a number was meant to change
+    python -m tests.golden check [FILE]  # compare all cases with golden.json, and their digests with those in FILE
+
+`tests/test_golden.py` compares a part of the cases, in which every two of these meet, with losses and test metrics
+within the tolerance of the backend. Digests of the final parameters are equal bit by bit on one machine only: FILE,
+written by the first check that names it, tells whether a change of the code moved anything there.
+"""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import tests.conftest  # noqa: F401  JAX on 8 fake devices, before it is imported
+
+import jax  # isort: skip
+import jax.numpy as jnp  # isort: skip
+import numpy as np  # isort: skip
+
+from jaxae import models, noise, training  # isort: skip
+from jaxae.data.stream import Stream  # isort: skip
+from jaxae.run.digest import digest  # isort: skip
+from jaxae.run.scores import score  # isort: skip
+from jaxae.run.test_set import Alone, TestSet  # isort: skip
+from jaxae.training import parallel, population  # isort: skip
+
+FILE = Path(__file__).with_name("golden.json")
+SHAPES = {"mnist": (20, 20, 1), "cifar": (16, 16, 3)}
+FACTORS = {"mnist": 0.5, "cifar": 0.1}
+OBJECTIVES = "clean", "noisy", "self", "sure"
+BACKENDS = "xla", "lanes", "unfold", "xla_in_parts"
+TRAIN, TEST, BATCH_SIZE, EPOCHS = 26, 20, 8, 2  # three steps an epoch, and a remainder
+
+
+class Case(NamedTuple):
+    """A run of a few steps; `where` is how its images reach the devices, or what they are."""
+
+    network: str
+    recipe: str
+    objective: str
+    backend: str
+    where: str = "device"
+
+    @property
+    def name(self) -> str:
+        """As the file has it."""
+        return "-".join(self)
+
+    @property
+    def tolerance(self) -> float:
+        """Relative, of losses: SURE divides small differences of outputs, and Toom-Cook rounds otherwise."""
+        return (5e-3 if self.objective == "sure" else 2e-4) * (1 if self.backend == "xla" else 2)
+
+
+CASES = [
+    *(Case(*parts) for parts in itertools.product(SHAPES, ("plain", "fast"), OBJECTIVES, BACKENDS)),
+    *(
+        Case(network, recipe, "clean", "lanes", where)
+        for network, recipe, where in (
+            ("mnist", "plain", "stream"),
+            ("cifar", "fast", "stream"),
+            ("mnist", "plain", "sharded"),
+            ("cifar", "fast", "sharded"),
+            ("mnist", "plain", "pmap"),
+            ("cifar", "fast", "pmap"),
+            ("mnist", "fast", "pairs"),
+            ("cifar", "plain", "pairs"),
+            ("mnist", "plain", "ensemble"),
+            ("cifar", "fast", "ensemble"),
+            ("cifar", "plain", "alone"),
+        )
+    ),
+    *(Case("cifar", "plain", objective, "xla", "alone") for objective in ("self", "sure")),
+    Case("cifar", "plain", "self", "lanes", "stream"),
+    Case("mnist", "plain", "sure", "lanes", "ensemble"),
+]
+
+# Every two of network, recipe, objective and backend meet in one of these; the others are compared by `check`.
+PART = [
+    *(
+        Case(("mnist", "cifar")[(row + column) % 2], ("plain", "fast")[row // 2], OBJECTIVES[row], BACKENDS[column])
+        for row in range(4)
+        for column in range(4)
+    ),
+    *(case for case in CASES if case.where != "device"),
+]
+
+
+def draw_images(case: Case, count: int, seed: int) -> np.ndarray:
+    """Smooth images with an edge, uint8: random pixels alone would tell nothing about a denoiser."""
+    height, width, channels = SHAPES[case.network]
+    rng = np.random.default_rng(seed)
+    images = np.zeros((count, height, width, channels))
+    rows, columns = np.mgrid[:height, :width] / height
+    for image in images:
+        a, b, c = rng.uniform(-1, 1, 3)
+        image += (a * rows + b * columns + c > 0)[..., None] * rng.uniform(0.3, 0.9, channels) + 0.1 * rows[..., None]
+    return np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
+
+
+def run(case: Case) -> dict:
+    """The losses of each step, the metrics of the test, and the digest of what was trained."""
+    fast_cifar = case.recipe == "fast" and case.network == "cifar"
+    model = models.build(case.network, case.backend, margin=4 if fast_cifar else 0)
+    steps = EPOCHS * (TRAIN // BATCH_SIZE)
+    alone = case.where == "alone" and case.objective != "clean"
+    sigma = 0.1 if alone and case.objective == "sure" else None
+    corruption = (
+        noise.parse("none") if case.where in ("pairs", "alone") else noise.parse("gaussian", FACTORS[case.network])
+    )
+    devices = parallel.find(2, "pmap" if case.where == "pmap" else "jit") if case.where in ("sharded", "pmap") else None
+    optimizer = training.make_optimizer(case.recipe, steps)
+    task = training.Task(model, optimizer, BATCH_SIZE, case.objective, devices, sigma)
+    train_images, test_images = draw_images(case, TRAIN, 1), draw_images(case, TEST, 2)
+    if case.where == "pairs":
+        train_images, test_images = (_pair(images) for images in (train_images, test_images))
+    rates = (2e-2, 1e-2) if case.recipe == "fast" else (1e-3, 3e-3)
+    lone = [training.hyperparameters(seed, rate, corruption) for seed, rate in enumerate(rates)]
+
+    def start(hyper):
+        state = training.init(task, hyper, SHAPES[case.network])
+        if fast_cifar:
+            first = train_images[..., :3]
+            state = training.start(task, training.scaled_start(task, hyper, state.params, first))
+        return state
+
+    if case.where == "ensemble":
+        images, hyper = population.PopulationImages(train_images), population.stack(lone)
+        state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(start, lone))
+    else:
+        stream = Stream(train_images, chunk_bytes=2 * train_images[:BATCH_SIZE].nbytes)
+        images = training.source(stream if case.where == "stream" else train_images, devices)
+        hyper, state = parallel.put((lone[0], start(lone[0])), devices)
+    losses = []
+    for epoch in training.fit(task, hyper, state, images, EPOCHS):
+        losses.append(np.asarray(epoch.losses))
+        state = epoch.state
+    params = jax.device_get(state.params)
+    member = jax.tree.map(lambda leaf: leaf[-1], params) if case.where == "ensemble" else params
+    test = TestSet("golden", test_images, corruption, Alone(case.objective, sigma or 0.0) if alone else None)
+    scores = score(model, jax.tree.map(jnp.asarray, member), test)
+    return {
+        "losses": np.concatenate(losses, axis=-1).astype(float).ravel().tolist(),
+        "test": scores.means() | {"spread": scores.spread},
+        "digest": digest(params),
+    }
+
+
+def _pair(clean: np.ndarray) -> np.ndarray:
+    noisy = clean + np.random.default_rng(3).normal(0, 30, clean.shape)
+    return np.concatenate([np.clip(np.rint(noisy), 0, 255).astype(np.uint8), clean], axis=-1)
+
+
+def differences(case: Case, found: dict, recorded: dict) -> list[str]:
+    """The numbers of `found` that are further from the record than the tolerance of the case."""
+    return [
+        f"{case.name}: {name} is {ours}, was {wanted}"
+        for name, ours, wanted, tolerance in (
+            ("losses", found["losses"], recorded["losses"], case.tolerance),
+            ("test", list(found["test"].values()), list(recorded["test"].values()), 10 * case.tolerance),
+        )
+        if not np.allclose(ours, wanted, rtol=tolerance, atol=0)
+    ]
+
+
+def main(command: str, *arguments: str) -> None:
+    """Make the file, or compare with it."""
+    found = {case.name: run(case) for case in CASES}
+    if command == "make":
+        rounded = {
+            name: {
+                "losses": [float(f"{loss:.7g}") for loss in result["losses"]],
+                "test": {key: float(f"{value:.7g}") for key, value in result["test"].items()},
+            }
+            for name, result in found.items()
+        }
+        FILE.write_text("{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(r)}" for n, r in rounded.items()) + "\n}\n")
+    recorded = json.loads(FILE.read_text())
+    moved = [line for case in CASES for line in differences(case, found[case.name], recorded[case.name])]
+    print(*moved, f"{len(found)} cases, {len(moved)} differences", sep="\n")
+    for path in map(Path, arguments):
+        digests = {name: result["digest"] for name, result in found.items()}
+        if not path.exists():
+            path.write_text(json.dumps(digests, indent=1))
+        before = json.loads(path.read_text())
+        others = [name for name, value in digests.items() if before.get(name) != value]
+        print(f"{len(digests) - len(others)} of {len(digests)} digests are the same", *others, sep="\n")
+    sys.exit(bool(moved))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
