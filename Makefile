@@ -3,7 +3,8 @@
 # Nothing but Python >= 3.11 and make is needed. To choose: make test PYTHON=python3.12 VENV=.venv312 CONSTRAINTS=
 PYTHON ?= python3
 VENV ?= .venv
-# the exact set of packages that the tests ran with; empty takes the newest of each
+# the exact set of packages that the tests and the type checker ran with; empty takes the newest of each, and leaves
+# the types unchecked, since packages change their annotations
 CONSTRAINTS ?= constraints.txt
 # torch is what the networks are checked against
 TEST_EXTRAS ?= test,torch
@@ -23,6 +24,7 @@ test: $(VENV)/bin/python
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/lint-imports
+	$(if $(CONSTRAINTS),$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python --level error)
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 docs: $(VENV)/bin/python

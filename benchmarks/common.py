@@ -26,7 +26,7 @@ def same_allocator() -> None:
 
 
 def machine() -> dict:
-    """The processor, the load on it from elsewhere, and the versions that a figure depends on."""
+    """The processor, the load on it from elsewhere, and the versions that a result depends on."""
     return {
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -55,9 +55,9 @@ def write_json(path: Path | None, result: dict) -> None:
 
 
 def compile_apart(program: str, spec: dict, seconds: int, environment: dict[str, str], columns: Iterable[str]) -> dict:
-    """`spec` with the figures that `python -m PROGRAM --one SPEC` prints, in so many `seconds` of processor time.
+    """`spec` with the values that `python -m PROGRAM --one SPEC` prints, in so many `seconds` of processor time.
 
-    A figure of `columns` that is missing because it took longer is None.
+    A value of `columns` that is missing because it took longer is None.
     """
     done = subprocess.run(
         [sys.executable, "-m", program, "--one", json.dumps(spec)],
@@ -74,14 +74,14 @@ def compile_apart(program: str, spec: dict, seconds: int, environment: dict[str,
     return spec | json.loads(done.stdout.splitlines()[-1])
 
 
-def distinct_ways(network: str, batch_size: int) -> list[str]:
-    """The ways of computing, without those that are an earlier one's program: the same functions and micro-batches."""
-    from jaxae import models, ops
+def distinct_backends(network: str, batch_size: int) -> list[str]:
+    """The convolution backends, without those that give an earlier one's program: same functions, same microbatches."""
+    from jaxae import networks, ops
 
     programs = {}
-    for way, functions in ops.WAYS.items():
-        part = ops.micro.size(batch_size, models.MODELS[network].micro_batches.get(way))
-        programs.setdefault((functions.conv, functions.conv_transpose, part), way)
+    for name, backend in ops.BACKENDS.items():
+        part = ops.microbatch.largest_divisor(batch_size, networks.NETWORKS[network].microbatch_sizes.get(name))
+        programs.setdefault((backend.conv, backend.conv_transpose, part), name)
     return list(programs.values())
 
 
@@ -94,14 +94,15 @@ def training_of(spec: dict, same, devices=None) -> tuple:
     import jax.numpy as jnp
     import optax
 
-    from jaxae import models, noise, training
+    from jaxae import networks, noise, training
+    from jaxae.data import Images
 
     def like(tree):
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=same), tree)
 
-    model = models.build(spec["network"], spec["way"], spec["precision"])
+    model = networks.build(spec["network"], spec["backend"], spec["precision"])
     task = training.Task(model, optax.adam(1.0), spec["batch_size"], devices=devices)
     hyper = like(jax.eval_shape(lambda: training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))))
     state = like(jax.eval_shape(lambda hyper: training.init(task, hyper, model.image_shape), hyper))
     images = jax.ShapeDtypeStruct((IMAGES[spec["network"]], *model.image_shape), jnp.uint8, sharding=same)
-    return task, hyper, state, images
+    return task, hyper, state, Images(images)

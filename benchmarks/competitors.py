@@ -45,10 +45,10 @@ class Jaxae:
         import jax.numpy as jnp
         import optax
 
-        from jaxae import models, noise, training
+        from jaxae import networks, noise, training
 
         self.network, self.batch_size, self.weights = network, batch_size, weights
-        self.model = models.MODELS[network](dtype=jnp.dtype(precision))
+        self.model = networks.NETWORKS[network](dtype=jnp.dtype(precision))
         self.task = training.Task(self.model, optax.adam(1.0), batch_size)
         self.hyper = training.hyperparameters(0, LEARNING_RATE, noise.parse("gaussian", NOISE))
         self.programs = {}
@@ -56,23 +56,23 @@ class Jaxae:
     def start(self):
         from jaxae import training
 
-        return training.start(self.task, flax_params(self.weights))
+        return training.start_from(self.task, flax_params(self.weights))
 
     def losses(self) -> list[float]:
         from jaxae import ops, training
 
         clean, noisy = given_batches(self.network)
         state, losses = self.start(), []
-        step = ops.jit(training.train_step, self.model.way, static_argnums=0)
+        step = ops.jit(training.train_step, self.model.backend, static_argnums=0)
         for target, image in zip(clean, noisy, strict=True):
-            state, loss = step(self.task, self.hyper, state, image, target)
+            state, loss = step(self.task, self.hyper, state, (image, target))
             losses.append(float(loss))
         return losses
 
     def program(self, steps: int):
         from jaxae import training
 
-        images = training.source(pixels(self.network, steps * self.batch_size))
+        images = training.place_images(pixels(self.network, steps * self.batch_size))
         return images.compile(self.task, self.hyper, self.state)
 
     def compile(self) -> None:
@@ -95,10 +95,11 @@ class JaxaeStream(Jaxae):
 
     def epochs(self, steps: int):
         from jaxae import training
+        from jaxae.data import Images
         from jaxae.data.stream import Stream
 
-        images = training.source(Stream(pixels(self.network, steps * self.batch_size)))
-        return training.fit(self.task, self.hyper, self.start(), images, epochs=10**6)
+        images = training.place_images(Stream(Images(pixels(self.network, steps * self.batch_size))))
+        return training.train_epochs(self.task, self.hyper, self.start(), images, epochs=10**6)
 
     def compile(self) -> None:
         self.programs[2] = self.epochs(2)

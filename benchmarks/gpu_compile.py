@@ -29,7 +29,7 @@ from math import nan
 from pathlib import Path
 
 from benchmarks import hlo
-from benchmarks.common import IMAGES, compile_apart, distinct_ways, machine, print_table, training_of, write_json
+from benchmarks.common import IMAGES, compile_apart, distinct_backends, machine, print_table, training_of, write_json
 
 LAUNCH_SECONDS = 2.5e-6  # assumed for every kernel
 BYTES_PER_SECOND = 3.35e12
@@ -75,7 +75,7 @@ ENVIRONMENT = {
 }
 COLUMNS = {
     "network": "",
-    "way": "",
+    "backend": "",
     "precision": "",
     "batch_size": "",
     "members": "",
@@ -103,7 +103,7 @@ def lower(spec: dict):
     from jaxae import ops, training
 
     gpu = topologies.get_topology_desc(platform="cuda", target_config=H100, topology="1x1x1").devices[0]
-    spec = spec | {"way": ops.resolve(spec["way"], "gpu", batched=spec["members"] > 1)}
+    spec = spec | {"backend": ops.resolve_backend(spec["backend"], "gpu", ensemble=spec["members"] > 1)}
     same = SingleDeviceSharding(gpu)
     task, hyper, state, images = training_of(spec, same)
     epoch = functools.partial(training.train_epoch, task)
@@ -116,7 +116,7 @@ def lower(spec: dict):
 
 
 def compile_one(spec: dict) -> dict:
-    """The figures of the program that `spec` describes, in the process that is to compile it."""
+    """The values of the program that `spec` describes, in the process that is to compile it."""
     from benchmarks.roofline import work_per_image
 
     lowered = lower(spec)
@@ -130,12 +130,12 @@ def compile_one(spec: dict) -> dict:
         "compile_seconds": seconds,
         "compile_cpu_seconds": cpu,
         "temporary_mib": compiled.memory_analysis().temp_size_in_bytes / 2**20,
-        **figures(text, IMAGES[spec["network"]] // spec["batch_size"]),
+        **counts_and_bounds(text, IMAGES[spec["network"]] // spec["batch_size"]),
         "flops_us": flops / FLOPS_PER_SECOND[spec["precision"]] * 1e6,
     }
 
 
-def figures(text: str, steps: int) -> dict:
+def counts_and_bounds(text: str, steps: int) -> dict:
     """What the text of a compiled epoch of so many steps says of one of them."""
     kernels = hlo.kernels(text, steps)
     counts = Counter(kernel.kind for kernel in kernels)
@@ -152,17 +152,17 @@ def figures(text: str, steps: int) -> dict:
     }
 
 
-def plan(args: argparse.Namespace) -> list[dict]:
+def programs_to_compile(args: argparse.Namespace) -> list[dict]:
     """What to compile."""
     specs, least = [], min(args.batch_sizes)
     for precision in args.precisions:
         for batch_size in args.batch_sizes:
             for network in args.networks:
-                ways = args.ways or distinct_ways(network, batch_size)
-                specs += [(network, way, precision, batch_size, 1) for way in ways]
+                backends = args.backends or distinct_backends(network, batch_size)
+                specs += [(network, backend, precision, batch_size, 1) for backend in backends]
                 if (precision, batch_size) == (args.precisions[0], least):
-                    specs += [(network, way, precision, least, args.members) for way in args.population_ways]
-    fields = ("network", "way", "precision", "batch_size", "members")
+                    specs += [(network, each, precision, least, args.members) for each in args.ensemble_backends]
+    fields = ("network", "backend", "precision", "batch_size", "members")
     return [dict(zip(fields, spec, strict=True)) for spec in specs]
 
 
@@ -171,13 +171,13 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=IMAGES, default=list(IMAGES))
-    parser.add_argument("--ways", nargs="+", choices=[*ops.WAYS, "auto"], help="by default each that differs")
-    parser.add_argument("--population-ways", nargs="*", choices=[*ops.WAYS, "auto"], default=["auto", "xla"])
+    parser.add_argument("--backends", nargs="+", choices=[*ops.BACKENDS, "auto"], help="by default each that differs")
+    parser.add_argument("--ensemble-backends", nargs="*", choices=[*ops.BACKENDS, "auto"], default=["auto", "xla"])
     parser.add_argument("--precisions", nargs="+", choices=FLOPS_PER_SECOND, default=list(FLOPS_PER_SECOND))
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[128, 1024])
-    parser.add_argument("--members", type=int, default=MEMBERS, help="of a population")
+    parser.add_argument("--members", type=int, default=MEMBERS, help="of an ensemble")
     parser.add_argument("--limit", type=int, default=300, help="seconds of processor time for one program")
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the results go")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if importlib.util.find_spec("jax_cuda13_plugin") is None:
@@ -186,7 +186,7 @@ def main() -> None:
         print(json.dumps(compile_one(args.one)))
         return
     rows, packages = [], {name: importlib.metadata.version(name) for name in PACKAGES}
-    for spec in plan(args):
+    for spec in programs_to_compile(args):
         rows.append(compile_apart("benchmarks.gpu_compile", spec, args.limit, ENVIRONMENT, COLUMNS))
         print(json.dumps(rows[-1]), flush=True)
         result = {

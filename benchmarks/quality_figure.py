@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality_figure TIME_TO_QUALITY.json --classical BASELINES.json --out FIGURE.png
 
-Beside the curves lie what classical methods reach, as lines: of a record of `jaxae.baselines` for the same data and
-noise, on the images that it has.
+Horizontal lines show the PSNR of classical methods, from a record of `jaxae.baselines` for the same data and noise, on
+the images of that record.
 """
 
 import argparse
@@ -55,8 +55,8 @@ def draw(record: dict, classical: dict, lines: int, out: Path) -> None:
 
 def best(classical: dict, count: int) -> list[tuple[str, float]]:
     """The `count` methods of the highest PSNR, without the network and the noisy input."""
-    figures = {name: row["psnr"] for name, row in classical["rows"].items() if name not in ("network", "noisy input")}
-    return sorted(figures.items(), key=lambda item: -item[1])[:count]
+    psnrs = {name: row["psnr"] for name, row in classical["rows"].items() if name not in ("network", "noisy input")}
+    return sorted(psnrs.items(), key=lambda item: -item[1])[:count]
 
 
 def joined(methods: list[tuple[str, float]], apart: float) -> list[tuple[str, float]]:

@@ -7,7 +7,7 @@ The ceilings are measured: the best rate of a large matrix product, and of copyi
 output, the gradient of its input, which the first layer does without, and the gradient of its kernel), and, if every
 layer's results went through memory once for each use, the bytes of its activations and their gradients. The bound is
 the longer of the two times; parameters, noise and Adam are left out of it but not of the measured step. Where the
-activations of a micro-batch stay in a cache, as on a CPU, the bytes are less than counted and so is the bound: then the
+activations of a microbatch stay in a cache, as on a CPU, the bytes are less than counted and so is the bound: then the
 arithmetic alone is the one that cannot be beaten.
 """
 
@@ -20,10 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict
 from jax import lax
 
 from benchmarks.common import machine, print_table, same_allocator, write_json
-from jaxae import models, noise, training
+from jaxae import networks, noise, training
+from jaxae.layers import ConvTranspose
 
 
 def best_seconds(call, rounds: int = 5) -> float:
@@ -61,14 +63,15 @@ def copy_ceiling(megabytes: int = 512, copies: int = 4) -> float:
 
 def work_per_image(network: str, itemsize: int) -> tuple[float, float]:
     """Floating-point operations, and bytes of unfused activations, of a training step."""
-    model = models.build(network, "xla")
+    model = networks.build(network, "xla")
     x = jax.ShapeDtypeStruct((1, *model.image_shape), jnp.float32)
-    params = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
+    params = networks.params_like(model)
+    outputs = jax.eval_shape(lambda params, x: networks.convolution_outputs(model, params, x), params, x)
     flops = moved = 0
-    for number, name in enumerate([f"{part}_{i}" for part in ("encoder", "decoder") for i in range(len(params) // 2)]):
-        y = jax.eval_shape(lambda params, x, n=name: layer_output(model, params, x, n), params, x)
-        kernel = params[name]["kernel"].shape
-        pixels = x if name.startswith("decoder") else y  # where the kernel is applied: a transposed layer's input
+    for number, layer in enumerate(networks.list_layers(model)):
+        y = outputs[layer.path]
+        kernel = flatten_dict(params)[*layer.path, "kernel"].shape
+        pixels = x if isinstance(layer.module, ConvTranspose) else y  # where the kernel is applied
         flops += (2 if number == 0 else 3) * 2 * np.prod(kernel) * np.prod(pixels.shape[1:3])
         # forward reads x and writes y; backward reads y (its sign), dy and x, and writes dx
         moved += 2 * x.size + 3 * y.size + (0 if number == 0 else x.size)
@@ -76,24 +79,14 @@ def work_per_image(network: str, itemsize: int) -> tuple[float, float]:
     return float(flops), float(moved * itemsize)
 
 
-def layer_output(model: models.Autoencoder, params, x, name: str):
-    """What the layer called `name` makes of `x`."""
-
-    def apply(bound, x):
-        part, number = name.split("_")
-        return getattr(bound, part)[int(number)](x)
-
-    return model.apply({"params": params}, x, method=apply)
-
-
 def step_seconds(network: str, batch_size: int, precision: str, steps: int) -> float:
     """Seconds of one training step, the median of the epochs after the first."""
-    model = models.build(network, precision=precision)
+    model = networks.build(network, precision=precision)
     task = training.Task(model, optax.adam(1.0), batch_size)
     hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))
     state = training.init(task, hyper, model.image_shape)
     pixels = np.random.default_rng(0).integers(0, 256, (steps * batch_size, *model.image_shape), np.uint8)
-    run_epoch = training.source(pixels).compile(task, hyper, state)
+    run_epoch = training.place_images(pixels).compile(task, hyper, state)
     times = []
     for _ in range(6):
         start = time.perf_counter()
@@ -104,11 +97,11 @@ def step_seconds(network: str, batch_size: int, precision: str, steps: int) -> f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", choices=models.MODELS, default=list(models.MODELS))
+    parser.add_argument("--networks", nargs="+", choices=networks.NETWORKS, default=list(networks.NETWORKS))
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[128, 1024])
     parser.add_argument("--precisions", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
     parser.add_argument("--images", type=int, default=8192, help="trained on in each timing")
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the results go")
     args = parser.parse_args()
 
     copy = copy_ceiling()

@@ -1,4 +1,4 @@
-"""Images per second over devices, processes and ways to place the data, and the collective operations of each program.
+"""Images per second by devices, processes and placement of the images, and the collective operations of each program.
 
     python -m benchmarks.scaling --json OUT.json
 
@@ -36,7 +36,8 @@ def work(spec: dict) -> dict:
     import jax
     import optax
 
-    from jaxae import models, noise, ops, training
+    from jaxae import networks, noise, ops, training
+    from jaxae.data import Images
     from jaxae.data.stream import Stream
     from jaxae.training import parallel
 
@@ -44,17 +45,19 @@ def work(spec: dict) -> dict:
         jax.config.update("jax_num_cpu_devices", spec["devices"] // spec["processes"])
     if spec["processes"] > 1:
         jax.distributed.initialize(spec["coordinator"], spec["processes"], spec["process"])
-    devices = parallel.find(spec["devices"] // spec["processes"], spec["parallel"])
-    model = models.build(spec["network"])
+    devices = parallel.find_devices(spec["devices"] // spec["processes"], spec["parallel"])
+    model = networks.build(spec["network"])
     task = training.Task(model, optax.adam(1.0), spec["batch_size"], devices=devices)
     shape = SHAPES[spec["network"]]
     pixels = np.random.default_rng(0).integers(0, 256, (spec["images"], *shape), np.uint8)
     hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))
     hyper, state = parallel.put((hyper, training.init(task, hyper, shape)), devices)
-    images = training.source(Stream(pixels, spec["chunk_bytes"]) if spec["placement"] == "stream" else pixels, devices)
-    options = dict(ops.compiler_options(model.way)) if spec["parallel"] == "pmap" else None
+    images = training.place_images(
+        Stream(Images(pixels), spec["chunk_bytes"]) if spec["placement"] == "stream" else pixels, devices
+    )
+    options = dict(ops.compiler_options(model.backend)) if spec["parallel"] == "pmap" else None
     program = images.lower(task, hyper, state).compile(compiler_options=options)
-    epochs = list(training.fit(task, hyper, state, images, epochs=1 + spec["rounds"]))
+    epochs = list(training.train_epochs(task, hyper, state, images, epochs=1 + spec["rounds"]))
     seconds = [epoch.seconds for epoch in epochs[1:]]  # the first is for warming up
     return {
         "images_per_second": spec["images"] / statistics.median(seconds),
@@ -90,7 +93,7 @@ def measure(spec: dict) -> dict:
 def specs(args: argparse.Namespace, network: str) -> list[dict]:
     shared = {name: getattr(args, name) for name in ("platform", "batch_size", "images", "rounds", "chunk_bytes")}
     shared |= {"network": network, "processes": 1, "parallel": "jit", "placement": "device"}
-    rows = [shared | {"parallel": way, "devices": n} for way in ("jit", "pmap") for n in args.devices]
+    rows = [shared | {"parallel": strategy, "devices": n} for strategy in ("jit", "pmap") for n in args.devices]
     rows += [shared | {"placement": "stream", "devices": n} for n in args.devices[:2]]
     if args.platform == "cpu":  # one process alone may use an accelerator
         rows += [shared | {"processes": 2, "devices": n} for n in args.devices if n >= 2 and n % 2 == 0][:2]
@@ -107,7 +110,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--chunk-bytes", type=int, default=2**21, help="of a stream")
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the results go")
     args = parser.parse_args()
     if args.work:
         print(json.dumps(work(json.loads(args.work))))

@@ -2,7 +2,7 @@
 
     python -m benchmarks.scoring --against CHECKOUT --json OUT.json
 
-Each is a process of its own that sleeps while the other is timed, in turn; a figure is the median over rounds, a ratio
+Each is a process of its own that sleeps while the other is timed, in turn; a result is the median over rounds, a ratio
 the median of the rounds' ratios. Both score the same images with the same weights and noise, and must agree. The first
 time is apart: it compiles.
 """
@@ -27,19 +27,29 @@ import json, sys, time
 import numpy as np
 from flax.traverse_util import unflatten_dict
 network, weights, factor, count = json.loads(sys.argv[1])
-from jaxae import models, noise
-model = models.build(network) if hasattr(models, "build") else models.MODELS[network]()
+try:
+    from jaxae import networks, noise
+    model = networks.build(network)
+except ImportError:  # networks were called models
+    from jaxae import models, noise
+    model = models.build(network) if hasattr(models, "build") else models.MODELS[network]()
 with np.load(weights) as arrays:
     named = {name.removeprefix("flax/"): arrays[name] for name in arrays if name.startswith("flax/")}
-params, corruption = unflatten_dict(named, "/"), noise.parse("gaussian", factor)
+params, added = unflatten_dict(named, "/"), noise.parse("gaussian", factor)
 images = np.random.default_rng(0).integers(0, 256, (count, *model.image_shape), np.uint8)
 try:
-    from jaxae.run.scores import score
-    from jaxae.run.test_set import TestSet
-    arguments = model, params, TestSet("random", images, corruption)
-except ImportError:  # as it was at 1af5a3d
-    from jaxae.scores import score
-    arguments = model.apply, {"params": params}, images, corruption
+    from jaxae.data import Images
+    from jaxae.runs.scores import score
+    from jaxae.runs.evaluation_set import EvaluationSet
+    arguments = model, params, EvaluationSet("random", Images(images), added)
+except ImportError:
+    try:
+        from jaxae.run.scores import score
+        from jaxae.run.test_set import TestSet
+        arguments = model, params, TestSet("random", images, added)
+    except ImportError:  # as it was at 1af5a3d
+        from jaxae.scores import score
+        arguments = model.apply, {"params": params}, images, added
 for line in sys.stdin:
     start = time.perf_counter()
     means = score(*arguments).means()
@@ -100,7 +110,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["mnist", "cifar"])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--images", type=int, default=COUNT)
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the results go")
     args = parser.parse_args()
     checkouts = {"this": Path(__file__).parents[1]}
     if args.against:

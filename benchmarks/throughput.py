@@ -3,7 +3,7 @@
     python -m benchmarks.throughput --quick --json OUT.json
 
 Every competitor is a process of its own that sleeps while another is timed, so that thread pools do not meet. In each
-round all of them run a burst of steps, one after the other; a figure is the median over rounds, a ratio the median of
+round all of them run a burst of steps, one after the other; a result is the median over rounds, a ratio the median of
 the rounds' ratios. Each step draws a batch from uint8 images on the device, adds Gaussian noise, and makes one Adam
 step on the mean squared error. Before any timing all train on the same batches from the same weights, and their losses
 must agree. Compiling is timed apart.
@@ -112,12 +112,13 @@ def write_first_weights(network: str, path: Path) -> None:
     import jax
     from flax.traverse_util import flatten_dict
 
-    from jaxae import models, torch_weights
+    from jaxae import networks, torch_weights
 
-    model = models.build(network)
+    model = networks.build(network)
     params = model.init(jax.random.key(0), np.zeros((1, *model.image_shape), np.float32))["params"]
     arrays = {f"flax/{name}": array for name, array in flatten_dict(params, sep="/").items()}
-    np.savez(path, **arrays, **{f"torch/{name}": array for name, array in torch_weights.to_torch(params).items()})
+    state_dict = torch_weights.to_torch(params, model)
+    np.savez(path, **arrays, **{f"torch/{name}": array for name, array in state_dict.items()})
 
 
 def check_equal(losses: dict[str, list[float]], tolerance: float) -> None:
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="a checkout of jaxae that competes too")
     parser.add_argument("--device", choices=COMPETITORS, default="cpu")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the results go")
     args = parser.parse_args()
     batch_sizes = args.batch_sizes or ([128] if args.quick else [32, 128, 512, 1024, 2048, 8192])
     precisions = args.precisions or (["float32"] if args.quick else ["float32", "bfloat16"])

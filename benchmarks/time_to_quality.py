@@ -22,7 +22,7 @@ from benchmarks.common import machine, print_table, write_json
 
 NOISE = {"mnist": "0.5", "cifar": "0.1"}
 EXPERIMENTS = {"mnist": "mnist_denoise", "cifar": "cifar10_denoise"}
-PSNR = re.compile(r"psnr ([\d.]+)")
+PSNR = re.compile(r"psnr ([\d.]+)", re.IGNORECASE)
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10, help="of the PyTorch original and the plain recipe")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", type=Path, help="a TFDS data directory with the data set prepared")
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the results go")
     args = parser.parse_args()
 
     torch = ["-m", "benchmarks.torch_reference", "--network", args.network, "--noise-factor", NOISE[args.network]]
@@ -80,7 +80,7 @@ def curve(command: list[str], **environment: str) -> list[tuple[float, float]]:
 
 
 def row(name: str, points: list[tuple[float, float]], target: float) -> dict:
-    """What a program's curve comes to; infinite time where the target was not reached."""
+    """The row of a program, from its curve; infinite time where the target was not reached."""
     reached = [(number, seconds) for number, (seconds, psnr) in enumerate(points, start=1) if psnr >= target]
     epochs, seconds = reached[0] if reached else (float("inf"), float("inf"))
     return {

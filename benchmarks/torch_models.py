@@ -1,4 +1,4 @@
-"""The two networks as the original PyTorch programs define them: the reference for figures and speed."""
+"""The two networks as the original PyTorch programs define them: the reference for quality and speed."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The PyTorch programs of the originals, trained and tested as jaxae does by default: the figures to reach.
+"""The PyTorch programs of the originals, trained and tested as jaxae does by default: the quality to reach.
 
     python -m benchmarks.torch_reference --network mnist --noise-factor 0.5 --seed 0 --json OUT.json
 
@@ -20,7 +20,7 @@ import torch
 
 import jaxae
 from benchmarks.torch_models import NETWORKS
-from jaxae import data, metrics
+from jaxae import data, metrics, networks
 
 DATA_SETS = {"mnist": "mnist", "cifar": "cifar10"}
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--limit", type=int, help="train on the first LIMIT images alone")
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the results go")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
@@ -49,7 +49,7 @@ def main() -> None:
         loss = train_epoch(model, optimizer, train, args.noise_factor, args.batch_size)
         seconds = time.perf_counter() - start
         epochs.append(
-            {"epoch": epoch, "train_mse": loss, "seconds": seconds, **evaluate(model, test, args.noise_factor)}
+            {"epoch": epoch, "train_loss": loss, "seconds": seconds, **evaluate(model, test, args.noise_factor)}
         )
         print("  ".join(f"{name} {value:.5g}" for name, value in epochs[-1].items()), flush=True)
     if args.json:
@@ -58,7 +58,8 @@ def main() -> None:
 
 def images(network: str, split: str, data_dir: Path | None) -> torch.Tensor:
     """The split as bytes, [images, channels, height, width]."""
-    return torch.from_numpy(np.array(data.load(DATA_SETS[network], split, data_dir))).permute(0, 3, 1, 2).contiguous()
+    dataset = data.open(DATA_SETS[network], data_dir, image_shape=networks.NETWORKS[network].image_shape)
+    return torch.from_numpy(np.array(dataset.load(split).clean)).permute(0, 3, 1, 2).contiguous()
 
 
 def train_epoch(
@@ -94,7 +95,7 @@ def evaluate(model: torch.nn.Module, test: torch.Tensor, factor: float) -> dict[
 
 @jax.jit
 def _quality(x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
-    return {"mse": metrics.mse(x, y), "psnr": metrics.psnr(x, y), "ssim": metrics.ssim(x, y)}
+    return metrics.compute(x, y)
 
 
 def quality(restored: torch.Tensor, clean: torch.Tensor) -> dict[str, np.ndarray]:
@@ -111,7 +112,7 @@ def record(args: argparse.Namespace, train_size: int, test_size: int, epochs: li
         **options,
         "data": {"name": DATA_SETS[args.network], "train_size": train_size, "test_size": test_size},
         "epochs": epochs,
-        "test": {name: value for name, value in epochs[-1].items() if name not in ("epoch", "train_mse", "seconds")},
+        "test": {name: value for name, value in epochs[-1].items() if name not in ("epoch", "train_loss", "seconds")},
         "date": datetime.date.today().isoformat(),
         "device": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
         "versions": {

@@ -1,11 +1,11 @@
-"""Compile training for TPUs on a machine without one, and rank the ways of computing. Nothing is executed.
+"""Compile training for TPUs on a machine without one, and rank the convolution backends. Nothing is executed.
 
     python -m benchmarks.tpu_compile --json OUT.json
 
 Needs the `libtpu` package, whose compiler works without a device. Each program is compiled in a process of its own with
-a limit on its time: the training step for one chip by every way of computing; the steps of eight networks at once,
-batched over their weights; and in the way that "auto" picks the whole epoch, for one chip and for eight that share each
-batch. Seconds of processor time are what other work on the machine does not change.
+a limit on its time: a training step for one chip with every backend; the steps of eight networks at once, batched over
+their weights; and, with the backend that "auto" stands for, the whole epoch for one chip and for eight that share each
+batch. Seconds of processor time do not depend on other work on the machine.
 
 `cycles_a_step` adds up the compiler's own `estimated_cycles` over the program's instructions, loops times their trips:
 a ranking, not a measurement. It leaves out what the compiler gives no estimate for (sorts, gathers, collectives).
@@ -26,7 +26,7 @@ import time
 from math import nan
 from pathlib import Path
 
-from benchmarks.common import IMAGES, compile_apart, distinct_ways, machine, print_table, training_of, write_json
+from benchmarks.common import IMAGES, compile_apart, distinct_backends, machine, print_table, training_of, write_json
 from benchmarks.hlo import computations_of
 
 CHIP, SLICE = "v5e:1x1", "v5e:2x4"
@@ -42,7 +42,7 @@ ENVIRONMENT = {
 }
 COLUMNS = {
     "network": "",
-    "way": "",
+    "backend": "",
     "precision": "",
     "batch_size": "",
     "program": "",
@@ -104,7 +104,7 @@ def lower(spec: dict):
 
     chips = topologies.get_topology_desc(platform="tpu", topology_name=spec["topology"]).devices
     devices = parallel.Devices(Mesh(np.array(chips), (parallel.AXIS,))) if len(chips) > 1 else None
-    same = SingleDeviceSharding(chips[0]) if devices is None else devices.same
+    same = SingleDeviceSharding(chips[0]) if devices is None else devices.replicated
     split = same if devices is None else devices.split(0)
     task, hyper, state, images = training_of(spec, same, devices)
     if spec["program"] == "epoch":
@@ -112,22 +112,22 @@ def lower(spec: dict):
         return epoch.lower(task, hyper, state, images)
     batch = jax.ShapeDtypeStruct((spec["batch_size"], *images.shape[1:]), jnp.float32, sharding=split)
     step = functools.partial(training.train_step, task)
-    if spec["program"] == "population":
+    if spec["program"] == "ensemble":
         step = jax.vmap(step)
         hyper, state, batch = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct((MEMBERS, *leaf.shape), leaf.dtype, sharding=same), (hyper, state, batch)
         )
-    return jax.jit(step, donate_argnums=1).lower(hyper, state, batch, batch)
+    return jax.jit(step, donate_argnums=1).lower(hyper, state, (batch, batch))
 
 
 def images_a_chip(spec: dict) -> float:
     """That a step trains on."""
-    networks = MEMBERS if spec["program"] == "population" else 1
+    networks = MEMBERS if spec["program"] == "ensemble" else 1
     return spec["batch_size"] * networks / (8 if spec["topology"] == SLICE else 1)
 
 
 def compile_one(spec: dict) -> dict:
-    """The figures of the program that `spec` describes, in the process that is to compile it."""
+    """The values of the program that `spec` describes, in the process that is to compile it."""
     lowered = lower(spec)
     start, cpu = time.perf_counter(), time.process_time()
     compiled = lowered.compile()
@@ -150,23 +150,23 @@ def compile_one(spec: dict) -> dict:
     }
 
 
-def plan(args: argparse.Namespace) -> list[dict]:
+def programs_to_compile(args: argparse.Namespace) -> list[dict]:
     """What to compile."""
     from jaxae import ops
 
-    specs, auto = [], ops.resolve("auto", "tpu")
+    specs, auto = [], ops.resolve_backend("auto", "tpu")
     least, *larger = sorted(args.batch_sizes)
     for network in args.networks:
         specs.append((network, auto, "float32", least, "epoch", CHIP))
         for batch_size in (least, *larger[:1]):
-            ways = distinct_ways(network, batch_size)
-            specs += [(network, way, "float32", batch_size, "step", CHIP) for way in ways]
+            backends = distinct_backends(network, batch_size)
+            specs += [(network, backend, "float32", batch_size, "step", CHIP) for backend in backends]
             if batch_size == least:
-                specs += [(network, way, "float32", least, "population", CHIP) for way in ("xla", "unfold")]
+                specs += [(network, backend, "float32", least, "ensemble", CHIP) for backend in ("xla", "unfold")]
                 specs += [(network, auto, "float32", args.slice_batch_size, part, SLICE) for part in ("step", "epoch")]
                 specs.append((network, auto, "bfloat16", least, "epoch", CHIP))
         specs += [(network, auto, "float32", batch_size, "epoch", CHIP) for batch_size in larger]
-    fields = ("network", "way", "precision", "batch_size", "program", "topology")
+    fields = ("network", "backend", "precision", "batch_size", "program", "topology")
     return [dict(zip(fields, spec, strict=True)) for spec in specs]
 
 
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[128, 1024, 8192])
     parser.add_argument("--slice-batch-size", type=int, default=1024, help="of all eight chips together")
     parser.add_argument("--limit", type=int, default=150, help="seconds of processor time for one program")
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the results go")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if importlib.util.find_spec("libtpu") is None:
@@ -185,7 +185,7 @@ def main() -> None:
         print(json.dumps(compile_one(args.one)))
         return
     rows, libtpu = [], {"libtpu": importlib.metadata.version("libtpu")}
-    for spec in plan(args):
+    for spec in programs_to_compile(args):
         rows.append(compile_apart("benchmarks.tpu_compile", spec, args.limit, ENVIRONMENT, COLUMNS))
         print(json.dumps(rows[-1]), flush=True)
         result = {

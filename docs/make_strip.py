@@ -1,9 +1,9 @@
-"""Draw docs/images/strip.jpg: MNIST, CIFAR-10 and a photograph with noise on them, and restored.
+"""Draw docs/images/strip.jpg: MNIST, CIFAR-10 and a photograph, noisy and restored.
 
     JAXAE_TEST_DATA=FOLDER python docs/make_strip.py
 
-FOLDER holds `mnist/` (the four official files) and `tensorflow_datasets/` (CIFAR-10, prepared). Both networks are
-trained with `--recipe fast`, seed 0, into `runs/strip`, in some minutes. Runs that are there already serve.
+FOLDER has `mnist/` (the four official files) and `tensorflow_datasets/` (CIFAR-10, prepared). Both networks are trained
+with `--recipe fast`, seed 0, in `runs/strip`, within minutes; existing runs are used again.
 """
 
 import os
@@ -15,12 +15,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from skimage import data as photographs
 
 from jaxae import data, metrics, ops, training
-from jaxae.run import figures, samples, scores, trained
-from jaxae.run.trained import TrainedRun
+from jaxae.metrics import Images
+from jaxae.runs import figures, samples, scores, trained
+from jaxae.runs.trained import TrainedRun
 
 TARGET = Path(__file__).parent / "images" / "strip.jpg"
 FOLDER = Path("runs/strip")
@@ -31,7 +32,7 @@ QUALITY = 80
 
 
 class Panel(NamedTuple):
-    """A title, and each state's picture under its mean PSNR in dB."""
+    """A title, and the noisy and the restored picture with their mean PSNR in dB."""
 
     title: str
     noisy: Float[np.ndarray, "height width channels"]
@@ -45,27 +46,27 @@ def train(experiment: str, data_dir: Path) -> TrainedRun:
     if not (run_dir / "summary.json").exists():
         command = [sys.executable, "-m", f"jaxae.experiments.{experiment}", "--recipe", "fast"]
         subprocess.run([*command, "--run-dir", run_dir, "--data.dir", data_dir, "--resume"], check=True)
-    return trained.restore(run_dir)
+    return trained.load_run(run_dir)
 
 
 def of_test(run: TrainedRun, title: str) -> Panel:
     """Test images of the run's own data, side by side."""
     test = trained.open_test(run)
     indices = np.arange(FIRST, FIRST + COUNT)
-    shown = samples.restore(run.model, run.params, test.images, indices, test.noise)
-    psnr = metrics.mean_psnr(shown.noisy_psnr), metrics.mean_psnr(shown.psnr)
+    shown = samples.restore_samples(run.model, run.params, test.images, indices, test.noise)
+    psnr = mean_metric(shown.clean, shown.noisy, shown.restored)
     return Panel(title, side_by_side(shown.noisy), side_by_side(shown.restored), psnr)
 
 
 def of_photograph(run: TrainedRun, title: str) -> Panel:
-    """The middle of a photograph with the run's own noise; its PSNR is the whole photograph's."""
+    """The middle of a photograph with the noise of the run; its PSNR is that of the whole photograph."""
     clean = training.to_float(jnp.asarray(photographs.cat()[None]))
     noisy = trained.open_test(run).noise(jax.random.key(scores.TEST_KEY), clean)
-    model = run.model.clone(way="xla")  # compiles soonest for a picture of this size
-    restored = ops.jit(scores.restore, model.way, static_argnums=0)(model, run.params, noisy)
+    model = run.model.clone(backend="xla")  # compiles soonest for a picture of this size
+    restored = ops.jit(scores.restore_images, model.backend, static_argnums=0)(model, run.params, noisy)
     noisy = jnp.clip(noisy, 0, 1)
     middles = (side_by_side(np.asarray(state)[:, *SHOWN]) for state in (noisy, restored))
-    return Panel(title, *middles, mean_psnr(clean, noisy, restored))
+    return Panel(title, *middles, mean_metric(clean, noisy, restored))
 
 
 def side_by_side(images: Float[np.ndarray, "n height width channels"]) -> Float[np.ndarray, "height all channels"]:
@@ -75,9 +76,12 @@ def side_by_side(images: Float[np.ndarray, "n height width channels"]) -> Float[
     return np.broadcast_to(row, (*row.shape[:2], 3))
 
 
-def mean_psnr(clean: Array, noisy: Array, restored: Array) -> tuple[float, float]:
-    """That of the noisy and of the restored images."""
-    return tuple(metrics.mean_psnr(np.asarray(metrics.psnr(state, clean))) for state in (noisy, restored))
+def mean_metric(clean: Images, noisy: Images, restored: Images) -> tuple[float, ...]:
+    """The mean image metric of the noisy and of the restored images."""
+    return tuple(
+        metrics.IMAGE_METRIC.mean(np.asarray(metrics.IMAGE_METRIC.function(state, clean)))
+        for state in (noisy, restored)
+    )
 
 
 def draw(panels: list[Panel]) -> None:

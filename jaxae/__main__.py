@@ -1,20 +1,20 @@
 """List the commands: `python -m jaxae`."""
 
 import ast
-from importlib import resources
+from pathlib import Path
 
 COMMANDS = (
     *(f"experiments.{name}" for name in ("mnist_denoise", "cifar10_denoise", "cifar10_reconstruct")),
     *("experiments.sweep", "experiments.noise_grid"),
-    *("evaluate", "report", "denoise", "baselines", "embed", "torch_weights", "export", "data"),
+    *("evaluate", "report", "denoising", "baselines", "embed", "torch_weights", "export", "data"),
 )
 
 
 def about(name: str) -> str:
-    """The first sentence of a command's docstring, read from its file: importing all of them would take seconds."""
-    package = resources.files(__package__).joinpath(*name.split("."))
-    file = package.joinpath("__main__.py") if package.is_dir() else package.parent.joinpath(f"{package.name}.py")
-    return ast.get_docstring(ast.parse(file.read_text())).split("\n\n")[0].replace("\n", " ")
+    """Return the first sentence of a command's docstring, read from its file: importing all would take seconds."""
+    path = Path(__file__).parent.joinpath(*name.split("."))
+    file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(file.read_text())) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""What a run is (`Config`) and how it is launched (`Launch`): frozen dataclasses, checked when they are made.
+"""What a run is (`Config`) and how it is launched (`Launch`), as frozen dataclasses that are checked when created.
 
-`tyro` makes the command line of the two together; `Config` is a run's `config.json` as it stands.
+tyro builds the command line from them; a run's `config.json` and `launch.json` are their fields.
 """
 
 import dataclasses
@@ -14,207 +14,209 @@ from jaxae.errors import UserError
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images."""
+    """The images."""
 
     name: str = "auto"
-    """Data set: a name that `python -m jaxae.data list` shows, or auto: the experiment's own where it is prepared or
-    can be had, else the embedded one that takes its place."""
+    """The data set: a name that `python -m jaxae.data list` shows, folder:PATH, pairs:NOISY,CLEAN, or auto. auto is the
+    experiment's own data set, or an embedded one if that is not available."""
     limit: int | None = None
     """Train on the first N training images only."""
+    validation: float | None = None
+    """Fraction of the training images to validate on and not to train on, drawn by the seed; its score decides which
+    checkpoint is the best."""
     test_split: str = "test"
-    """Of a data set of TFDS, the split to test on; where there is no test, validation takes its place."""
+    """The split of a TFDS data set to test on; if it has no test split, its validation split by default."""
     range: str | None = None
-    """LOW,HIGH: the values of black and white in a folder's floating-point pictures; by default 0,1."""
+    """LOW,HIGH: the values of black and white in floating-point images of a folder; by default 0,1."""
 
     def __post_init__(self):
-        _check_least("--data.limit", self.limit, 1)
+        _check_at_least(1, {"data.limit": self.limit})
+        if self.validation is not None and not 0 < self.validation < 1:
+            raise UserError(f"`data.validation` {self.validation:g}: must be between 0 and 1")
 
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """How the network's input is corrupted."""
+    """The noise on the network's input."""
 
     kind: str = "auto"
-    """gaussian, uniform, speckle, poisson, salt, pepper, salt_and_pepper, masking or block_masking; several in a row
-    with commas; or none. auto takes the experiment's own, gaussian, or none for pairs, which have noise already."""
+    """gaussian, uniform, speckle, poisson, salt, pepper, salt_and_pepper, masking or block_masking; several of them,
+    separated by commas and applied in this order; or none. auto is gaussian, or none for pairs."""
     factor: float | str | None = None
-    """Strength of the noise, for images in [0, 1]: a number, or a range such as 0.1..0.5; by default the kind's own."""
+    """Strength of the noise on images in [0, 1]: a number, or a range such as 0.1..0.5 from which each image draws its
+    own; by default the kind's own."""
     clip: bool = False
     """Clip noisy images to [0, 1]."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How the network is trained."""
+    """The training."""
 
     epochs: int | None = None
-    """Passes over the training images; by default the recipe's own, as the next two."""
+    """Passes over the training images; by default the recipe's own, as for the batch size and the learning rate."""
     batch_size: int | None = None
-    """Images in a step."""
+    """Images per step."""
     learning_rate: float | None = None
-    """Of the optimizer; in the fast recipe its peak."""
-    scaled_start: bool | None = None
-    """Whether every filter is first scaled to answer alike strongly; by default as the recipe has it."""
-    margin: int | None = None
-    """Pixels by which images are mirrored around their border for the network; by default as the recipe has it."""
-    target: Literal["clean", "noisy", "self", "sure"] = "clean"
-    """What the output is compared with: the clean image, another noisy copy (Noise2Noise), or nothing but its own:
-    self (Noise2Self) for noise independent from pixel to pixel, sure (SURE) for Gaussian noise of known strength. With
-    --noise.kind none the images are the noisy ones."""
+    """The learning rate; with a schedule, its peak."""
+    patience: int | None = None
+    """Stop after this many epochs without a better validation score; needs --data.validation."""
+    lsuv: bool | None = None
+    """LSUV initialization: scale the initial weights to outputs of unit variance; by default the recipe's setting."""
+    reflect_padding: int | None = None
+    """Pixels of reflection padding around the images; by default the recipe's setting."""
+    target: str = "clean"
+    """The objective. clean compares outputs with clean images, noisy with another noisy copy (Noise2Noise). self
+    (Noise2Self, for noise that is independent between pixels) and sure (SURE, for Gaussian noise of known strength)
+    need only one noisy copy of each image; with --noise.kind none, the images themselves are noisy."""
     sigma: float | None = None
-    """Of sure on images that are noisy themselves: the standard deviation of their noise, for values in [0, 1]."""
-    ops: str = "auto"
-    """How convolutions are computed: a name in `jaxae.ops`; auto picks for the backend."""
+    """For sure with images that are noisy themselves: the standard deviation of their noise, for values in [0, 1]."""
+    backend: str = "auto"
+    """The convolution backend: xla, lanes, unfold, xla_in_parts, or auto for the fastest on this platform."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """What activations are computed in; parameters, Adam and the loss stay float32."""
+    """The dtype of activations; parameters, optimizer and loss are float32."""
 
     def __post_init__(self):
-        _check_least("--train.epochs", self.epochs, 1)
-        _check_least("--train.batch-size", self.batch_size, 1)
-        _check_least("--train.margin", self.margin, 0)
+        _check_at_least(1, {"epochs": self.epochs, "batch_size": self.batch_size, "patience": self.patience})
+        _check_at_least(0, {"reflect_padding": self.reflect_padding})
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
-            raise UserError(f"--train.learning-rate {self.learning_rate}: must be a positive number")
+            raise UserError(f"`learning_rate` {self.learning_rate}: must be a positive number")
         if self.sigma is not None and not 0 < self.sigma <= 1:
-            of_bytes = f"; of 255 it is {self.sigma / 255:.3g}" if 1 < self.sigma <= 255 else ""
-            raise UserError(f"--train.sigma {self.sigma:g}: must be above 0 and at most 1, as values are{of_bytes}")
+            of_bytes = f"; divided by 255 it is {self.sigma / 255:.3g}" if 1 < self.sigma <= 255 else ""
+            raise UserError(f"`sigma` {self.sigma:g}: must be above 0 and at most 1, the range of values{of_bytes}")
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a training run is: all that its result depends on."""
+    """A training run: everything that its result depends on."""
 
     data: DataConfig = field(default_factory=DataConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    recipe: Literal["plain", "fast"] = "plain"
-    """The optimizer: plain is Adam at a constant rate, as in the original programs; fast is SOAP at a rate that rises
-    and falls once."""
-    model: str = "auto"
-    """The network, a name in `jaxae.models`; auto takes the one made for the images' shape."""
+    recipe: str = "plain"
+    """The optimizer and its schedule: plain is Adam at a constant rate, as in the original programs; fast is SOAP with
+    a one-cycle schedule."""
+    network: str = "auto"
+    """mnist or cifar; auto is the network that is made for images of this shape."""
     seed: int = 0
-    """Of initial weights, shuffling and noise."""
+    """Seed of the initial weights, the shuffling, the noise and the validation part."""
     init_from: Path | None = None
-    """Start from the parameters of the run in this directory, its latest, in place of fresh ones."""
+    """Start from the parameters in the latest checkpoint of the run in this directory."""
 
     def __post_init__(self):
-        _check_least("--seed", self.seed, 0)
+        _check_at_least(0, {"seed": self.seed})
         if self.seed >= 2**32:
-            raise UserError(f"--seed {self.seed}: must be below 2**32")
+            raise UserError(f"`seed` {self.seed}: must be below 2**32")
+        if self.train.patience is not None and self.data.validation is None:
+            raise UserError(f"`patience` {self.train.patience}: needs `data.validation`, a part to validate on")
 
 
 @dataclass(frozen=True)
 class DataPlace:
-    """Where images lie."""
+    """Where images are stored."""
 
     dir: Path | None = None
-    """Where prepared data sets lie; by default $TFDS_DATA_DIR, else a place of jaxae's own, and TFDS's."""
+    """Directory of prepared data sets; by default $TFDS_DATA_DIR, or the directories of jaxae and of TFDS."""
     placement: Literal["auto", "device", "stream"] = "auto"
-    """Where the training images lie: on the device, or streamed from the host; auto takes the device where they fit."""
+    """Keep the training images on the device, or stream them from the host; auto is the device if they fit."""
 
 
 @dataclass(frozen=True)
 class LogConfig:
-    """What else is written of a run."""
+    """Further logs of a run."""
 
     tensorboard: bool = False
-    """Write the metrics of each epoch and test images for TensorBoard, into the run's tensorboard/."""
+    """Write metrics and test images of each epoch for TensorBoard, into the run's tensorboard/."""
 
 
 @dataclass(frozen=True)
 class DistributedConfig:
-    """Which processes train together, where the environment (Slurm, Open MPI, Kubernetes, Cloud TPU) does not say."""
+    """Processes that train together; for use where the environment (Slurm, Open MPI, Kubernetes, Cloud TPU) does not
+    define them."""
 
     coordinator: str | None = None
-    """HOST:PORT at which process 0 awaits the others, the same for all."""
+    """HOST:PORT where process 0 listens for the others, the same for all."""
     num_processes: int | None = None
-    """How many processes there are."""
+    """The number of processes."""
     process_id: int | None = None
-    """Which one this is, from 0 on."""
+    """The number of this process, from 0."""
     detect: bool = False
-    """Have JAX look for the other processes even where no variable of the environment speaks of them."""
+    """Let JAX search for other processes even if no environment variable announces them."""
     timeout: int = 300
-    """Seconds to wait for the others at the start."""
+    """Seconds to wait for the other processes at the start."""
     off: bool = False
-    """Train alone, whatever the environment says of other processes."""
+    """Train alone, whatever the environment says."""
 
     def __post_init__(self):
         if self.off and (self.coordinator or self.detect):
-            raise UserError("--distributed.off trains alone: leave out the other --distributed options")
-        _check_least("--distributed.num-processes", self.num_processes, 1)
-        _check_least("--distributed.process-id", self.process_id, 0)
-        _check_least("--distributed.timeout", self.timeout, 1)
-        join = {
-            "--distributed.coordinator": self.coordinator,
-            "--distributed.num-processes": self.num_processes,
-            "--distributed.process-id": self.process_id,
-        }
-        missing = [flag for flag, value in join.items() if value is None]
-        if 0 < len(missing) < len(join):
-            raise UserError(f"{', '.join(missing)} must be given too: to join other processes takes {', '.join(join)}")
-        if missing:
-            return
-        if self.process_id >= self.num_processes:
-            most = f"--distributed.num-processes {self.num_processes}"
-            raise UserError(f"--distributed.process-id {self.process_id}: must be below {most}")
-        if not re.fullmatch(r".+:\d+", self.coordinator):
-            raise UserError(f"--distributed.coordinator {self.coordinator}: must be HOST:PORT")
+            raise UserError("`distributed.off` trains alone: omit the other `distributed` options")
+        _check_at_least(1, {"num_processes": self.num_processes, "distributed.timeout": self.timeout})
+        _check_at_least(0, {"process_id": self.process_id})
+        join = {"coordinator": self.coordinator, "num_processes": self.num_processes, "process_id": self.process_id}
+        missing = ", ".join(f"`{name}`" for name, value in join.items() if value is None)
+        if missing and any(value is not None for value in join.values()):
+            raise UserError(f"{missing} must be given too, to join other processes")
+        if self.process_id is not None and self.num_processes is not None and self.process_id >= self.num_processes:
+            raise UserError(f"`process_id` {self.process_id}: must be below `num_processes` {self.num_processes}")
+        if self.coordinator is not None and not re.fullmatch(r".+:\d+", self.coordinator):
+            raise UserError(f"`coordinator` {self.coordinator}: must be HOST:PORT")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How a run is launched: its result does not depend on it."""
+    """How a run is launched, which does not change its result."""
 
     data: DataPlace = field(default_factory=DataPlace)
     log: LogConfig = field(default_factory=LogConfig)
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
     devices: int | None = None
-    """How many devices of each process share a batch; by default all that JAX shows. A CPU is divided into as many."""
+    """Number of devices per process that share a batch; by default all. A CPU is divided into this many devices."""
     parallel: Literal["jit", "pmap"] = "jit"
-    """How they share it: one program that the compiler divides, or one for a device's part."""
+    """How the devices share a batch: one program that the compiler partitions (jit), or one per device (pmap)."""
     run_dir: Path | None = None
-    """Where the run is written; by default runs/EXPERIMENT-DATE-TIME."""
+    """The directory of the run; by default runs/EXPERIMENT-DATE-TIME."""
     resume: bool = False
-    """Go on with the run in --run-dir from its latest checkpoint; what the command line leaves out is the run's own."""
+    """Continue the run in --run-dir from its latest checkpoint; options that are omitted are the run's own."""
 
     def __post_init__(self):
-        _check_least("--devices", self.devices, 1)
+        _check_at_least(1, {"devices": self.devices})
         if self.resume and self.run_dir is None:
-            raise UserError("--resume needs --run-dir: the directory of the run to go on with")
+            raise UserError("`resume` needs `run_dir`: the directory of the run to continue")
 
 
 @dataclass(frozen=True)
 class RangeOverride:
-    """What floating-point pictures hold; the run's own where not given."""
+    """The values of images."""
 
     range: str | None = None
-    """LOW,HIGH: the values of black and white in floating-point pictures."""
+    """LOW,HIGH: the values of black and white in floating-point images; by default the run's own."""
 
 
 @dataclass(frozen=True)
 class DataOverride:
-    """Which images; the run's own where not given."""
+    """The images; by default the run's own."""
 
     name: str | None = None
-    """Data set."""
+    """The data set."""
     dir: Path | None = None
-    """Where prepared data sets lie."""
+    """Directory of prepared data sets."""
     range: str | None = None
-    """LOW,HIGH: the values of black and white in a folder's floating-point pictures."""
+    """LOW,HIGH: the values of black and white in floating-point images of a folder."""
 
 
 @dataclass(frozen=True)
 class NoiseOverride:
-    """How the input is corrupted; the run's own where not given."""
+    """The noise on the network's input; by default the run's own."""
 
     kind: str | None = None
-    """Kinds of noise as for a run, or none."""
+    """Kinds of noise, as for training, or none."""
     factor: float | str | None = None
-    """Strength of the noise; the kind's own where only a kind is given that is not the run's."""
+    """Strength of the noise; by default the run's, or that of the kind if you name another kind."""
     clip: bool | None = None
     """Clip noisy images to [0, 1]."""
 
     def applied_to(self, own: NoiseConfig) -> NoiseConfig:
-        """The noise of a run trained with `own`, with what is given in place of its own."""
+        """Return the noise for a run that was trained with `own`."""
         kind = self.kind or own.kind
         factor = own.factor if self.factor is None and kind == own.kind else self.factor
         clip = own.clip if self.clip is None and kind != "none" else bool(self.clip)
@@ -222,7 +224,7 @@ class NoiseOverride:
 
 
 def flags(config: Any, prefix: str = "--") -> dict[str, Any]:
-    """The command line's options for the fields of the dataclass instance `config`, and their values."""
+    """Return the command-line options for the fields of a dataclass instance, with their values."""
     found: dict[str, Any] = {}
     for each in dataclasses.fields(config):
         value, name = getattr(config, each.name), prefix + each.name.replace("_", "-")
@@ -231,7 +233,7 @@ def flags(config: Any, prefix: str = "--") -> dict[str, Any]:
 
 
 def command_words(config: Any, start: Any) -> list[str]:
-    """The words of a command line that make `config` of `start`, two instances of one dataclass."""
+    """Return the words of a command line that turn the dataclass instance `start` into `config`."""
     before, words = flags(start), []
     for flag, value in flags(config).items():
         if value != before[flag]:
@@ -239,12 +241,13 @@ def command_words(config: Any, start: Any) -> list[str]:
     return words
 
 
-def differences(old: Config, new: Config) -> list[str]:
-    """What sets `new` apart from `old`, a line for each field."""
+def differences(old: Any, new: Any) -> list[str]:
+    """Return a line for each field that differs between two instances of one dataclass."""
     before, after = flags(old), flags(new)
     return [f"{flag} was {before[flag]}, is {after[flag]}" for flag in before if before[flag] != after[flag]]
 
 
-def _check_least(flag: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise UserError(f"{flag} {value}: must be at least {least}")
+def _check_at_least(least: int, values: dict[str, int | None]) -> None:
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise UserError(f"`{name}` {value}: must be at least {least}")

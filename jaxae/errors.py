@@ -1,8 +1,9 @@
-"""The one kind of error that a user can mend."""
+"""The error for whatever a user can mend."""
 
 
-class UserError(Exception):
-    """What the user gave cannot be used: the message is one line that names the input and the remedy.
+class UserError(ValueError):
+    """An input is wrong or something is missing: one line that names it and the remedy.
 
-    Commands print it after ``error:`` and leave with status 2; a library user catches it like any exception.
+    A message names a function's argument in backticks, such as `` `batch_size` ``. The command line replaces it with
+    the option that sets it, ``--train.batch-size``.
     """

@@ -1,105 +1,109 @@
-"""A trained network as one file that runs without jaxae: a `jax.export` artifact, or ONNX.
+"""A trained network as one file that runs without jaxae: a `jax.export` artifact or an ONNX model.
 
     python -m jaxae.export RUN_DIR OUT.jax
     python -m jaxae.export RUN_DIR OUT.onnx
 
-Either is a function of images [batch, height, width, channels], float32 in [0, 1], to restored images of the same
-shape, computed in float32. Batch, height and width are free; MNIST's network takes sizes from 20 on in steps of 4,
-CIFAR's from 5 on.
+Either is a function from images [batch, height, width, channels], float32 in [0, 1], to restored images of the same
+shape, computed in float32. The batch is free, and so are height and width as far as the network takes other sizes,
+unless its code compares them; the command says if they are fixed.
 """
 
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from flax import linen as nn
 
 from jaxae import command, files, ops
 from jaxae.errors import UserError
-from jaxae.layers import ConvTranspose
-from jaxae.run import trained
-from jaxae.run.trained import TrainedRun
-from jaxae.torch_weights import to_torch
+from jaxae.networks import Network
+from jaxae.runs import trained
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 # Old enough for runtimes of the last years (ONNX Runtime 1.13), and all that these layers need.
 OPSET, IR_VERSION = 17, 8
+TOLERANCE = 1e-4  # of outputs in [0, 1]
 
 
-def to_jax(run: TrainedRun) -> bytes:
-    """The serialized `jax.export.Exported`, for `PLATFORMS`; ``jax.export.deserialize(data).call(images)`` runs it."""
+def to_jax(network: Network, params: Any) -> tuple[bytes, bool]:
+    """The serialized `jax.export.Exported`, for `PLATFORMS`, and whether it takes images of other sizes.
+
+    ``jax.export.deserialize(data).call(images)`` runs it.
+    """
     from jax import export
 
-    model = run.model.clone(way="xla", dtype=jnp.dtype("float32"))
-    step = model.size_step
-    size = f"{step}*h, {step}*w" if step > 1 else "h, w"
-    least = -(-model.least_size // step)
-    shape = export.symbolic_shape(f"b, {size}, {model.image_shape[2]}", constraints=[f"h >= {least}", f"w >= {least}"])
-    restore = ops.jit(lambda images: model.apply({"params": run.params}, images))
-    exported = export.export(restore, platforms=PLATFORMS)(jax.ShapeDtypeStruct(shape, jnp.float32))
-    return bytes(exported.serialize())
+    images, free_size = _input(network, params)
+    exported = export.export(ops.jit(partial(_apply, network, params)), platforms=PLATFORMS)(images)
+    return bytes(exported.serialize()), free_size
 
 
-def to_onnx(run: TrainedRun) -> bytes:
-    """The serialized ONNX model, input ``images`` and output ``restored``."""
-    from onnx import TensorProto, checker, helper, numpy_helper
+def to_onnx(network: Network, params: Any) -> tuple[bytes, bool]:
+    """The serialized ONNX model, input ``images`` and output ``restored``, and whether it takes images of other sizes.
 
-    model = run.model.clone(way="xla").bind({"params": run.params})
-    weights = to_torch(jax.device_get(run.params))  # ONNX lays kernels out as PyTorch does
-    nodes = [helper.make_node("Transpose", ["images"], ["enter"], perm=[0, 3, 1, 2])]
-    margin, constants = model.margin, {}
-    if margin:
-        constants = {"around": [0, 0, margin, margin] * 2, "from": [margin] * 2, "to": [-margin] * 2, "axes": [2, 3]}
-        nodes.append(helper.make_node("Pad", ["enter", "around"], ["mirrored"], mode="reflect"))
-    for part in ("encoder", "decoder"):
-        layers = getattr(model, part)
-        for number, layer in enumerate(layers):
-            name = f"{part}.{2 * number}"
-            inputs = [nodes[-1].output[0], f"{name}.weight", f"{name}.bias"]
-            nodes.append(_convolution(helper, layer, inputs, name))
-            last = part == "decoder" and number == len(layers) - 1
-            nodes.append(helper.make_node("Sigmoid" if last else "Relu", [name], [f"{part}.{2 * number + 1}"]))
-    if margin:
-        nodes.append(helper.make_node("Slice", [nodes[-1].output[0], "from", "to", "axes"], ["inside"]))
-    nodes.append(helper.make_node("Transpose", [nodes[-1].output[0]], ["restored"], perm=[0, 2, 3, 1]))
-    arrays = weights | {name: np.array(values, np.int64) for name, values in constants.items()}
-    shape = ["batch", "height", "width", model.image_shape[2]]
-    graph = helper.make_graph(
-        nodes,
-        f"jaxae {run.config.model}",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("restored", TensorProto.FLOAT, shape)],
-        [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in arrays.items()],
-    )
-    opset = helper.make_opsetid("", OPSET)
-    said = f"images and restored: float32 [batch, height, width, {model.image_shape[2]}] in [0, 1]"
-    proto = helper.make_model(
-        graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="jaxae", doc_string=said
-    )
-    helper.set_model_props(proto, {"layout": "NHWC", "range": "0..1"})
-    checker.check_model(proto, full_check=True)
-    return proto.SerializeToString()
+    Raises:
+        UserError: The network uses operations that cannot be converted, or the model does not compute what the
+            network does.
+    """
+    from onnx import checker, helper
+
+    from jaxae import jaxpr_to_onnx
+
+    images, free_size = _input(network, params)
+    graph = jaxpr_to_onnx.convert(partial(_apply, network), jax.device_get(params), images)
+    about = f"images and restored: float32 [batch, height, width, {images.shape[3]}] in [0, 1]"
+    versions = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
+    model = helper.make_model(graph, producer_name="jaxae", doc_string=about, **versions)
+    helper.set_model_props(model, {"layout": "NHWC", "range": "0..1", "network": type(network).__name__})
+    checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    _check_outputs(content, network, params, free_size)
+    return content, free_size
 
 
-def _convolution(helper, layer: nn.Module, inputs: list[str], output: str):
-    # kernel_shape could be left out, but OpenCV and ncnn refuse a layer without it
-    how = {"kernel_shape": [layer.kernel_size] * 2, "strides": [layer.stride] * 2, "pads": [layer.padding] * 4}
-    if not isinstance(layer, ConvTranspose):
-        return helper.make_node("Conv", inputs, [output], **how)
-    return helper.make_node("ConvTranspose", inputs, [output], output_padding=[layer.output_padding] * 2, **how)
+def _apply(network: Network, params: Any, images: Any) -> Any:
+    return network.apply({"params": params}, images)
+
+
+def _input(network: Any, params: Any) -> tuple[jax.ShapeDtypeStruct, bool]:
+    """Shape and dtype of the images, and whether their size is free: only if no code in the network compares sizes."""
+    from jax import export
+
+    (height, width, channels), step = network.image_shape, network.size_multiple
+    least, size = -(-network.min_size // step), f"{step}*h, {step}*w" if step > 1 else "h, w"
+    shape = export.symbolic_shape(f"b, {size}, {channels}", constraints=[f"h >= {least}", f"w >= {least}"])
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    try:
+        jax.eval_shape(partial(_apply, network), params, images)
+    except jax.errors.InconclusiveDimensionOperation:
+        shape = export.symbolic_shape(f"b, {height}, {width}, {channels}")
+        return jax.ShapeDtypeStruct(shape, jnp.float32), False
+    return images, True
+
+
+def _check_outputs(model: bytes, network: Any, params: Any, free_size: bool) -> None:
+    """Raise UserError unless `model` computes what the network does, within rounding."""
+    if importlib.util.find_spec("onnxruntime"):
+        from onnxruntime import InferenceSession as Runtime
+    else:
+        from onnx.reference import ReferenceEvaluator as Runtime
+    (height, width, channels), step = network.image_shape, network.size_multiple * free_size
+    for shape in ((1, height, width, channels), (2, height + step, width + 2 * step, channels)):
+        images = np.random.default_rng(0).random(shape, np.float32)
+        with jax.default_matmul_precision("float32"):
+            expected = np.asarray(ops.jit(partial(_apply, network))(params, images))
+        session: Any = Runtime(model)
+        [restored] = session.run(None, {"images": images})
+        if restored.shape != expected.shape or not np.abs(restored - expected).max() <= TOLERANCE:
+            raise UserError("the ONNX model does not compute what the network does: export to .jax instead")
 
 
 # by the suffix of the file: what makes it, and the package that this needs
-FORMATS: dict[str, tuple[Callable[[TrainedRun], bytes], str]] = {
-    ".jax": (to_jax, "flatbuffers"),
-    ".onnx": (to_onnx, "onnx"),
-}
+FORMATS = {".jax": (to_jax, "flatbuffers"), ".onnx": (to_onnx, "onnx")}
 
 
 @dataclass(frozen=True)
@@ -109,27 +113,29 @@ class Arguments:
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
     out: Annotated[Path, tyro.conf.Positional]
-    """The file to write, replaced where there is one; its suffix decides the format."""
+    """The file to write; its suffix decides the format. An existing one is replaced."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """Which of the run's checkpoints: the last epoch's, or that with the highest test PSNR."""
+    """Which of the run's checkpoints: the last epoch's, or the one with the highest validation score."""
 
 
 def main() -> None:
     """Export as the command line says."""
-    arguments = command.parse(Arguments)
+    arguments = command.parse_arguments(Arguments)
     out = arguments.out
     if out.suffix not in FORMATS:
         raise UserError(f"{out}: exports end in {' or '.join(FORMATS)}")
     make, package = FORMATS[out.suffix]
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{out.suffix} files need the package {package}: pip install 'jaxae[export]'")
-    run = trained.restore(arguments.run_dir, arguments.checkpoint)
-    data = make(run)
-    files.write_bytes(out, data)
+    run = trained.load_run(arguments.run_dir, arguments.checkpoint)
+    network = run.model.clone(backend=ops.REFERENCE, dtype=jnp.dtype("float32"))
+    content, free_size = make(network, run.params)
+    files.write_bytes(out, content)
     height, width, channels = run.model.image_shape
+    size, fixed = ("height, width", "trained on") if free_size else (f"{height}, {width}", "fixed at")
     print(
-        f"written: {out} ({len(data) / 1e3:,.0f} kB), the {run.config.model} network after epoch {run.epoch}: "
-        f"float32 [batch, height, width, {channels}] in [0, 1], trained on {height}×{width}"
+        f"written: {out} ({len(content) / 1e3:,.0f} kB), the {run.config.network} network after epoch {run.epoch}: "
+        f"float32 [batch, {size}, {channels}] in [0, 1], {fixed} {height}×{width}"
     )
 
 

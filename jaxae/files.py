@@ -1,4 +1,4 @@
-"""Files that are written whole, and locks that go with the process that holds them."""
+"""Files that are written atomically, and locks that end with the process that holds them."""
 
 import contextlib
 import errno
@@ -8,17 +8,19 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from jaxae.errors import UserError
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` at the end: a reader sees the old file or the new, never half of one.
+    """Give a path to write a file or directory to, which replaces `path` at the end of the block.
 
-    The same serves for a directory. Nothing is left behind where the block fails. What has become `path` is on the disk
-    when this returns, and stays there through a power cut.
+    A reader sees the old file or the new one, never a part. If the block fails nothing is left behind. The new file is
+    on the disk when this returns, so that it survives a power cut.
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
@@ -27,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         sync(path.parent)
     except OSError as error:
-        if error.errno is not None and error.filename is None:  # a full disk, say: of which file Python does not tell
+        if error.errno is not None and error.filename is None:  # such as a full disk: Python does not name the file
             error.filename = str(path)
         raise
     finally:
@@ -38,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _remove(folder: Path, seconds: float = 1.0) -> None:
-    """Remove `folder`, and what threads that nobody can wait for, TensorStore's, still write there after a failure."""
+    """Remove `folder`, and what TensorStore's threads, which cannot be joined, still write there after a failure."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)
@@ -46,33 +48,33 @@ def _remove(folder: Path, seconds: float = 1.0) -> None:
 
 
 def user_cache() -> Path:
-    """Where jaxae keeps what it can make again: below the user's cache directory."""
+    """Return the directory for what jaxae can make again, in the user's cache directory."""
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("jaxae"))
 
 
 def user_data() -> Path:
-    """Where jaxae puts data sets unless it is told otherwise: below the user's directory for data."""
+    """Return the default directory for data sets, in the user's data directory."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("jaxae"))
 
 
 def sync(path: Path) -> None:
-    """Have the system write the file `path`, or the names in the directory `path`, to the disk."""
+    """Write the file `path`, or the entries of the directory `path`, through to the disk."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that knows no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # the file system does not support it
             raise
     finally:
         os.close(opened)
 
 
 def sync_tree(path: Path) -> None:
-    """`sync` the file `path`; of a directory all that is in it, what is inside before what it is in."""
+    """`sync` a file, or a directory with all of its content, the content first."""
     for folder, _, names in os.walk(path, topdown=False):
         for name in names:
             sync(Path(folder, name))
@@ -81,22 +83,15 @@ def sync_tree(path: Path) -> None:
         sync(path)
 
 
-def unfinished(folder: Path, name: str) -> list[Path]:
-    """What killed processes were `replacing` the file `name` in `folder` with."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in found if re.fullmatch(rf"\.\d+-{re.escape(name)}", path.name)]
-
-
-def clear_unfinished(places: Iterable[Path]) -> None:
-    """Remove what processes that are no more were `replacing` the files `places` with."""
-    wanted: dict[Path, set[str]] = {}
-    for place in places:
-        wanted.setdefault(place.parent, set()).add(place.name)
-    for folder, names in wanted.items():
+def unfinished(places: Iterable[Path]) -> list[Path]:
+    """Return the temporary files of ended processes that were `replacing` the files `places`."""
+    wanted, found = set(places), []
+    for folder in {place.parent for place in wanted}:
         for path in folder.iterdir() if folder.is_dir() else ():
-            found = re.fullmatch(r"\.(\d+)-(.+)", path.name, flags=re.DOTALL)
-            if found and found[2] in names and path.is_file() and not _is_running(int(found[1])):
-                path.unlink(missing_ok=True)
+            match = re.fullmatch(r"\.(\d+)-(.+)", path.name, flags=re.DOTALL)
+            if match and folder / match[2] in wanted and path.is_file() and not _is_running(int(match[1])):
+                found.append(path)
+    return found
 
 
 def _is_running(process: int) -> bool:
@@ -105,31 +100,51 @@ def _is_running(process: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
+        pass
     return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content`, all of it or nothing."""
+    """Write `content` atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, all of it or nothing."""
+    """Write `text` as UTF-8 atomically."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, all of it or nothing."""
+    """Write `value` as JSON atomically."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, kind: Any, remedy: str) -> Any:
+    """Return the content of a JSON file as a `kind`: a dataclass or a type such as ``dict[str, int]``.
+
+    Raises:
+        UserError: if it cannot be read or is something else; `remedy` tells what to do about it.
+    """
+    import msgspec  # the core works without it
+
+    try:
+        return msgspec.convert(json.loads(path.read_bytes()), kind)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {error}; {remedy}") from error
 
 
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
-    """Hold the lock on the file or directory `path`, which is there, until the block or the process ends.
+    """Hold the lock on an existing file or directory until the block or the process ends.
 
-    Raises BlockingIOError where another process holds it, unless `wait`; OSError where the file system cannot lock.
+    Args:
+        path: the file or directory.
+        wait: whether to wait for another process that holds the lock.
+
+    Raises:
+        BlockingIOError: if another process holds it, unless `wait`.
+        OSError: if the file system cannot lock.
     """
     held = os.open(path, os.O_RDONLY)
     try:
@@ -137,3 +152,9 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def name_some(paths: Sequence[object], count: int = 10) -> str:
+    """Return the first `count` paths as text, and how many more there are."""
+    more = f" and {len(paths) - count:,} more" if len(paths) > count else ""
+    return ", ".join(map(str, paths[:count])) + more

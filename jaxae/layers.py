@@ -5,11 +5,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from jaxae.ops.types import Ops
+from jaxae.ops.backend import Backend
 
 
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
-    """U(-1/√fan_in, 1/√fan_in): how PyTorch draws these layers' weights and biases."""
+    """Return the initializer U(-1/√fan_in, 1/√fan_in), as PyTorch draws weights and biases of these layers."""
     bound = fan_in**-0.5
 
     def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
@@ -19,9 +19,18 @@ def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
 
 
 class _Convolution(nn.Module):
-    """What the two layers share: a kernel ``[k, k, in, out]`` and a bias ``[out]``, in float32."""
+    """The parameters of both layers: a kernel ``[k, k, in, out]`` and a bias ``[out]``, in float32.
 
-    ops: Ops
+    Attributes:
+        ops: the backend, which also defines the layout of activations.
+        in_channels: of the input.
+        out_channels: of the output.
+        kernel_size: height and width of the kernel.
+        stride: as PyTorch defines it, like `padding`.
+        padding: pixels of zeros on every side.
+    """
+
+    ops: Backend
     in_channels: int
     out_channels: int
     kernel_size: int
@@ -37,23 +46,23 @@ class _Convolution(nn.Module):
 
 
 class Conv(_Convolution):
-    """PyTorch's `Conv2d`: activations come and go in the layout of `ops`; computed in their dtype."""
+    """PyTorch's `Conv2d`, on activations in the layout of `ops` and computed in their dtype."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[batch, height, width, in_channels], as `ops` lays it out, to [batch, height', width', out_channels]."""
+        """Map [batch, height, width, in_channels] in the layout of `ops` to [batch, height', width', out_channels]."""
         kernel, bias = self.parameters(x.dtype, self.in_channels)
         return self.ops.conv(x, kernel, bias, stride=self.stride, padding=self.padding)
 
 
 class ConvTranspose(_Convolution):
-    """PyTorch's `ConvTranspose2d`, the kernel kept flipped in both spatial axes."""
+    """PyTorch's `ConvTranspose2d` with the kernel flipped in both spatial axes; see `Conv`."""
 
     output_padding: int = 0
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[batch, height, width, in_channels], as `ops` lays it out, to [batch, height', width', out_channels]."""
+        """Map [batch, height, width, in_channels] in the layout of `ops` to [batch, height', width', out_channels]."""
         # PyTorch takes the fan-in of a transposed layer from the second axis of its weight, the output channels.
         kernel, bias = self.parameters(x.dtype, self.out_channels)
         return self.ops.conv_transpose(

@@ -80,16 +80,16 @@ def operands_of(sizes, seed=0):
     return x, kernel, rng.normal(size=sizes["features"])
 
 
-def layer(way, sizes):
-    """The layer as `way` computes it: a function of images, kernel and bias."""
+def layer(backend, sizes):
+    """The layer as `backend` computes it: a function of images, kernel and bias."""
     arguments = {"stride": sizes["stride"], "padding": sizes["padding"]}
     if sizes["transposed"]:
         arguments["output_padding"] = output_padding(sizes)
-    function = way.conv_transpose if sizes["transposed"] else way.conv
-    return lambda x, kernel, bias: way.leave(function(way.enter(x), kernel, bias, **arguments))
+    function = backend.conv_transpose if sizes["transposed"] else backend.conv
+    return lambda x, kernel, bias: backend.leave(function(backend.enter(x), kernel, bias, **arguments))
 
 
-def check(way, sizes, dtype="float32", tolerance=2e-6):
+def check(backend, sizes, dtype="float32", tolerance=2e-6):
     """Value and gradients in `dtype` are those of the definition, within `tolerance` of the largest sum of magnitudes.
 
     That sum, the definition of operands without their signs, is what rounding errors follow: results may cancel.
@@ -100,7 +100,7 @@ def check(way, sizes, dtype="float32", tolerance=2e-6):
     cotangent = jnp.asarray(np.random.default_rng(1).normal(size=value.shape), jnp.dtype(dtype))
 
     def both(*operands):
-        value, pullback = jax.vjp(layer(way, sizes), *operands)
+        value, pullback = jax.vjp(layer(backend, sizes), *operands)
         return value, *pullback(cotangent)
 
     # bfloat16 as a user's programs are compiled: without optimizations (see conftest.py) it rounds more often

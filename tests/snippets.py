@@ -28,7 +28,7 @@ def shortened(line: str) -> str:
         return re.sub(r"images \d+", "images 4", line)
     if "--resume" in line or not re.search(r"jaxae\.(experiments\.\w+|torch_weights import)", line):
         return line
-    few = " --data.limit 128 --train.ops xla"
+    few = f" --data.limit {256 if '--data.validation' in line else 128} --train.backend xla"
     few += "" if "--train.epochs" in line else " --train.epochs 1"
     few += "" if "--data.name" in line else f" --data.name {'photo_patches' if 'cifar10' in line else 'digits'}_small"
     return re.sub(r"( &)?$", lambda end: few + end[0], line, count=1)

@@ -23,8 +23,8 @@ from jaxae.errors import UserError
 CONFIG = Config(
     data=DataConfig("mnist", 100),
     noise=NoiseConfig("gaussian,salt", "0.1..0.5,0.2", clip=True),
-    train=TrainConfig(3, 64, 0.01, scaled_start=True),
-    model="mnist",
+    train=TrainConfig(3, 64, 0.01, lsuv=True),
+    network="mnist",
     seed=7,
 )
 
@@ -40,15 +40,23 @@ def test_every_field_is_an_option():
         *(
             "--data.name",
             "--data.limit",
+            "--data.validation",
             "--data.test-split",
             "--data.range",
             "--noise.kind",
             "--noise.factor",
             "--noise.clip",
         ),
-        *("--train.epochs", "--train.batch-size", "--train.learning-rate", "--train.target", "--train.sigma"),
-        *("--train.scaled-start", "--train.margin", "--train.ops", "--train.precision"),
-        *("--recipe", "--model", "--seed", "--init-from"),
+        *(
+            "--train.epochs",
+            "--train.batch-size",
+            "--train.learning-rate",
+            "--train.patience",
+            "--train.target",
+            "--train.sigma",
+        ),
+        *("--train.lsuv", "--train.reflect-padding", "--train.backend", "--train.precision"),
+        *("--recipe", "--network", "--seed", "--init-from"),
     }
 
 
@@ -61,18 +69,29 @@ def test_a_command_line_makes_one_configuration_of_another():
 @pytest.mark.parametrize(
     ("make", "names"),
     [
-        (lambda: DataConfig(limit=0), "--data.limit 0"),
-        (lambda: TrainConfig(epochs=0), "--train.epochs 0"),
-        (lambda: TrainConfig(batch_size=-1), "--train.batch-size -1"),
-        (lambda: TrainConfig(learning_rate=-1e-3), "--train.learning-rate -0.001"),
-        (lambda: TrainConfig(learning_rate=float("nan")), "--train.learning-rate nan"),
-        (lambda: Config(seed=-1), "--seed -1"),
-        (lambda: Config(seed=2**32), "--seed 4294967296"),
-        (lambda: Launch(resume=True), "--run-dir"),
-        (lambda: Launch(devices=0), "--devices 0"),
-        (lambda: DistributedConfig("localhost:1", process_id=0), "--distributed.num-processes"),
-        (lambda: DistributedConfig("localhost:1", 2, 2), "must be below"),
-        (lambda: DistributedConfig("localhost", 2, 1), "HOST:PORT"),
+        (lambda: DataConfig(limit=0), "`data.limit` 0: must be at least 1"),
+        (lambda: TrainConfig(epochs=0), "`epochs` 0"),
+        (lambda: TrainConfig(batch_size=-1), "`batch_size` -1"),
+        (lambda: TrainConfig(learning_rate=-1e-3), "`learning_rate` -0.001"),
+        (lambda: TrainConfig(learning_rate=float("nan")), "`learning_rate` nan"),
+        (lambda: TrainConfig(reflect_padding=-1), "`reflect_padding` -1"),
+        (lambda: TrainConfig(sigma=0.0), "`sigma` 0: must be above 0"),
+        (lambda: TrainConfig(sigma=25.5), "`sigma` 25.5: .*; divided by 255 it is 0.1"),
+        (lambda: DataConfig(validation=1.0), "`data.validation` 1: must be between 0 and 1"),
+        (lambda: TrainConfig(patience=0), "`patience` 0"),
+        (lambda: Config(train=TrainConfig(patience=3)), "`patience` 3: needs `data.validation`"),
+        (lambda: Config(seed=-1), "`seed` -1"),
+        (lambda: Config(seed=2**32), "`seed` 4294967296"),
+        (lambda: Launch(resume=True), "`resume` needs `run_dir`"),
+        (lambda: Launch(devices=0), "`devices` 0"),
+        (
+            lambda: DistributedConfig("localhost:1", process_id=0),
+            "`num_processes` must be given too, to join other processes",
+        ),
+        (lambda: DistributedConfig(num_processes=2), "`coordinator`, `process_id` must be given too"),
+        (lambda: DistributedConfig("localhost:1", 2, 2), "`process_id` 2: must be below `num_processes` 2"),
+        (lambda: DistributedConfig("localhost:1", off=True), "`distributed.off` trains alone"),
+        (lambda: DistributedConfig("localhost", 2, 1), "`coordinator` localhost: must be HOST:PORT"),
     ],
 )
 def test_values_that_no_run_can_have_are_refused_by_name(make, names):
@@ -95,7 +114,7 @@ def test_noise_that_is_not_given_is_the_runs_own(given, own, expected):
     assert given.applied_to(own) == expected
 
 
-def test_where_the_data_lies_is_no_part_of_what_a_run_is():
+def test_where_the_data_is_stored_is_no_part_of_a_runs_configuration():
     assert "--data.dir" not in flags(Config())
     assert flags(Launch(DataPlace(Path("x"))))["--data.dir"] == Path("x")
 

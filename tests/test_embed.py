@@ -4,10 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
-from jaxae import embed, models
+from jaxae import embed, networks
 from jaxae.config import Config
-from jaxae.run.trained import TrainedRun
+from jaxae.data import Images
+from jaxae.errors import UserError
+from jaxae.runs.trained import TrainedRun
+from tests.process import command, refused
+from tests.small_run import write_run
 
 
 def test_principal_components_are_those_of_the_covariance():
@@ -19,21 +24,53 @@ def test_principal_components_are_those_of_the_covariance():
     np.testing.assert_allclose(points.var(0), values[::-1][:2], rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", networks.NETWORKS)
 def test_codes_are_the_encoders(name):
-    model = models.build(name)
+    model = networks.build(name)
     images = np.random.default_rng(0).integers(0, 256, (embed.BATCH_SIZE + 2, *model.image_shape), np.uint8)
     params = jax.jit(model.init)(jax.random.key(0), jnp.asarray(images[:1] / np.float32(255)))["params"]
-    codes = embed.encode(TrainedRun(Path("run"), Config(), model, params, 1), images)
+    codes = embed.encode_images(TrainedRun(Path("run"), Config(), model, params, 1), Images(images))
     encode = jax.jit(lambda images: model.apply({"params": params}, images, method="encode"))
     last = encode(jnp.asarray(images[-2:] / np.float32(255)))
     assert codes.shape == (len(images), *last.shape[1:])
     np.testing.assert_allclose(codes[-2:], last, atol=1e-5)
 
 
-def test_the_picture_shows_points_with_and_without_labels():
+def test_the_figure_shows_points_with_and_without_labels():
     points = np.random.default_rng(0).normal(size=(50, 2))
     for labels, groups in ((None, 1), (np.arange(50) % 10, 10)):
-        figure = embed.picture(points, labels, "title")
+        figure = embed.draw_points(points, labels, "title")
         assert sum(len(drawn.get_offsets()) for drawn in figure.axes[0].collections) == 50
         assert len(figure.axes[0].collections) == groups
+
+
+def test_pairs_are_encoded_from_their_noisy_images():
+    model = networks.build("cifar")
+    clean, noisy = np.random.default_rng(0).integers(0, 256, (2, 3, *model.image_shape), np.uint8)
+    params = jax.jit(model.init)(jax.random.key(0), jnp.asarray(clean / np.float32(255)))["params"]
+    run = TrainedRun(Path("run"), Config(), model, params, 1)
+    np.testing.assert_array_equal(
+        embed.encode_images(run, Images(clean, noisy)), embed.encode_images(run, Images(noisy))
+    )
+
+
+def test_a_network_without_an_encoder_is_refused():
+    class Same(networks.Network):
+        def forward(self, x):
+            return x
+
+    run = TrainedRun(Path("run"), Config(network="same"), Same(), {}, 1)
+    with pytest.raises(UserError, match="the same network has no encoder"):
+        embed.encode_images(run, Images(np.zeros((3, 8, 8, 1), np.uint8)))
+
+
+def test_fewer_than_three_images_are_refused_in_one_line(tmp_path):
+    write_run(tmp_path / "run", "mnist")
+    for split, count in (("train", 3), ("test", 2)):
+        (tmp_path / "images" / split).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 256, (28, 28), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / split / f"{number}.png")
+    line = refused(command("jaxae.embed", tmp_path / "run", "--data.name", f"folder:{tmp_path / 'images'}"))
+    assert "at least 3 images" in line
+    assert not (tmp_path / "run" / "figures").exists()

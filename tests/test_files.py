@@ -43,10 +43,11 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path):
 
 
 def test_what_a_killed_process_left_is_found(tmp_path):
-    for name in (".123-a.json", ".x-a.json", "a.json", ".123-b.json"):
+    ended = 2**40  # no process has this number
+    for name in (f".{ended}-a.json", f".{os.getpid()}-a.json", ".x-a.json", "a.json", f".{ended}-b.json"):
         (tmp_path / name).touch()
-    assert files.unfinished(tmp_path, "a.json") == [tmp_path / ".123-a.json"]
-    assert files.unfinished(tmp_path / "missing", "a.json") == []
+    assert files.unfinished([tmp_path / "a.json"]) == [tmp_path / f".{ended}-a.json"]
+    assert files.unfinished([tmp_path / "missing" / "a.json"]) == []
 
 
 def test_a_lock_goes_with_its_process(tmp_path):

@@ -15,10 +15,14 @@ def made(layer, shape):
 @pytest.mark.parametrize(
     ("layer", "shape", "expected"),
     [
-        (Conv(ops.WAYS["xla"], 1, 4, 3, stride=2, padding=1), (2, 28, 28, 1), (2, 14, 14, 4)),
-        (Conv(ops.WAYS["xla"], 3, 8, 5), (2, 9, 7, 3), (2, 5, 3, 8)),
-        (ConvTranspose(ops.WAYS["xla"], 4, 2, 3, stride=2, padding=1, output_padding=1), (2, 7, 5, 4), (2, 14, 10, 2)),
-        (ConvTranspose(ops.WAYS["xla"], 8, 3, 3), (2, 6, 6, 8), (2, 8, 8, 3)),
+        (Conv(ops.BACKENDS["xla"], 1, 4, 3, stride=2, padding=1), (2, 28, 28, 1), (2, 14, 14, 4)),
+        (Conv(ops.BACKENDS["xla"], 3, 8, 5), (2, 9, 7, 3), (2, 5, 3, 8)),
+        (
+            ConvTranspose(ops.BACKENDS["xla"], 4, 2, 3, stride=2, padding=1, output_padding=1),
+            (2, 7, 5, 4),
+            (2, 14, 10, 2),
+        ),
+        (ConvTranspose(ops.BACKENDS["xla"], 8, 3, 3), (2, 6, 6, 8), (2, 8, 8, 3)),
     ],
 )
 def test_sizes_are_pytorchs(layer, shape, expected):
@@ -31,7 +35,7 @@ def test_sizes_are_pytorchs(layer, shape, expected):
 
 @pytest.mark.parametrize(("kind", "fan_in"), [(Conv, 16 * 25), (ConvTranspose, 4 * 25)])
 def test_weights_and_biases_fill_pytorchs_range(kind, fan_in):
-    _, _, params = made(kind(ops.WAYS["xla"], 16, 4, 5), (1, 9, 9, 16))
+    _, _, params = made(kind(ops.BACKENDS["xla"], 16, 4, 5), (1, 9, 9, 16))
     bound = fan_in**-0.5
     assert 0.98 * bound < np.abs(params["kernel"]).max() <= bound
     assert np.abs(params["bias"]).max() <= bound
@@ -44,6 +48,6 @@ def test_the_draw_is_uniform():
 
 
 def test_activations_keep_their_dtype_and_parameters_stay_float32():
-    layer, x, params = made(Conv(ops.WAYS["lanes"], 1, 4, 3), (9, 1, 9, 2))
+    layer, x, params = made(Conv(ops.BACKENDS["lanes"], 1, 4, 3), (9, 1, 9, 2))
     assert layer.apply({"params": params}, x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}

@@ -34,19 +34,19 @@ def test_it_trains_with_nothing_else():
     run(
         """
 import numpy as np
-from jaxae import metrics, models, noise, training
-task = training.Task(models.build("mnist", "xla"), training.make_optimizer("plain", 1), 4)
+from jaxae import metrics, networks, noise, training
+task = training.Task(networks.build("mnist", "xla"), training.make_optimizer("plain", 1), 4)
 hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))
-images = training.source(np.zeros((4, 28, 28, 1), np.uint8))
-for epoch in training.fit(task, hyper, training.init(task, hyper, (28, 28, 1)), images, epochs=1):
+images = training.place_images(np.zeros((4, 28, 28, 1), np.uint8))
+for epoch in training.train_epochs(task, hyper, training.init(task, hyper, (28, 28, 1)), images, epochs=1):
     assert np.isfinite(epoch.loss)
-from jaxae.training import distributed, parallel, population, recipes
+from jaxae.training import distributed, parallel, ensemble, recipes
 """
     )
 
 
 def test_benchmarks_load_with_nothing_else():
-    run("from benchmarks import common, competitors, population, roofline, scaling, throughput, tpu_compile")
+    run("from benchmarks import common, competitors, ensemble, roofline, scaling, throughput, tpu_compile")
 
 
 def test_the_block_blocks():

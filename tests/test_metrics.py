@@ -105,3 +105,43 @@ def test_smaller_than_the_window_is_an_error_when_traced(shape):
     with pytest.raises(UserError, match="at least 11×11"):
         jax.eval_shape(metrics.ssim, small, small)
     assert jax.eval_shape(metrics.psnr, small, small).shape == (2,)
+
+
+@pytest.fixture
+def largest_error():
+    """A metric of one's own."""
+
+    @metrics.metric("largest error", unit="levels", digits=1, higher_is_better=False)
+    def largest_error(images, targets):
+        return 255 * jnp.max(jnp.abs(images - targets), axis=(1, 2, 3))
+
+    yield metrics.METRICS["largest_error"]
+    del metrics.METRICS["largest_error"]
+
+
+def test_a_registered_metric_is_computed_and_known(largest_error):
+    clean, noisy = smooth_pair((4, 16, 16, 1))
+    computed = metrics.compute(noisy, clean)
+    assert list(computed) == ["mse", "psnr", "ssim", "largest_error"]
+    np.testing.assert_allclose(computed["largest_error"], 255 * np.abs(noisy - clean).max((1, 2, 3)), rtol=1e-6)
+    means = {name: metrics.METRICS[name].mean(np.asarray(values)) for name, values in computed.items()}
+    assert metrics.known(means)[-1] is largest_error
+    assert metrics.primary(means).name == "psnr"
+    assert metrics.format_means({"mse": 0.25, "largest_error": 12.34}) == "MSE 0.25000, largest error 12.3 levels"
+    assert metrics.known({"test_mse": 1.0, "test_largest_error": 2.0}, "test_")[-1] is largest_error
+    assert largest_error.heading == "largest error [levels]"
+    assert largest_error.is_better(1.0, than=2.0)
+
+
+def test_the_loss_takes_the_place_of_metrics_without_clean_images():
+    assert "loss" not in metrics.compute(*smooth_pair((1, 16, 16, 1)))
+    assert metrics.known({"loss": 0.1}) == [metrics.LOSS]
+    assert metrics.primary({"loss": 0.1}) is metrics.error({"loss": 0.1}) is metrics.LOSS
+    assert metrics.error({"psnr": 20.0, "mse": 0.01}).name == "mse"
+
+
+def test_an_infinite_psnr_is_capped_in_a_mean():
+    psnr = metrics.METRICS["psnr"]
+    assert psnr.mean(np.float32([np.inf, 20.0])) == 60.0
+    assert psnr.format(20.214) == "20.21 dB"
+    assert psnr.format(20.214, unit=False) == "20.21"

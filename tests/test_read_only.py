@@ -10,19 +10,17 @@ from PIL import Image
 
 from jaxae import embed, evaluate, export
 from jaxae.baselines import __main__ as baselines
-from jaxae.denoise import __main__ as denoise
+from jaxae.denoising import __main__ as denoise
 from jaxae.report import __main__ as report
-from jaxae.run import trained
-from jaxae.torch_weights import __main__ as torch_weights
-from tests.kills.jobs import make_images
 from tests.small_run import write_run
+from tests.training_run import make_images
 
 
 @pytest.fixture
 def run_dir(tmp_path):
     """A run in a read-only place, behind a link, with spaces and other scripts in its name."""
     home = tmp_path / "läuft später 試験"
-    write_run(home / "run", "mnist", way="xla")
+    write_run(home / "run", "mnist", backend="xla")
     place = tmp_path / "kept"
     place.mkdir()
     if os.geteuid() or subprocess.run(["mount", "--bind", home, place]).returncode:
@@ -64,20 +62,3 @@ def test_what_only_reads_a_run_works(run_dir, tmp_path, monkeypatch):
     ):
         run(monkeypatch, main, run_dir, *arguments)
         assert made is None or (out / made).stat().st_size > 0
-
-
-@pytest.mark.slow
-def test_weights_are_imported_into_the_directory_one_stands_in_and_behind_a_link(tmp_path, monkeypatch):
-    write_run(tmp_path / "before", "mnist", way="xla")
-    weights = tmp_path / "weights.npz"
-    torch_weights.export_weights(torch_weights.Export(tmp_path / "before", weights))
-    (tmp_path / "here").mkdir()
-    (tmp_path / "there").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "there")
-    data = ("--model", "mnist", "--train.ops", "xla", *options(tmp_path))
-    for folder, name in (("here", "."), ("here", tmp_path / "link")):
-        monkeypatch.chdir(tmp_path / folder)
-        run(monkeypatch, torch_weights.main, "import", weights, name, *data)
-    for folder in ("here", "there"):
-        assert not [path.name for path in (tmp_path / folder).iterdir() if path.name.startswith(".")]
-        assert trained.restore(tmp_path / folder).epoch == 0

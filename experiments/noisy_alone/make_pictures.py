@@ -11,7 +11,7 @@ import skimage.data
 from PIL import Image
 
 NAMES = "astronaut", "coffee", "chelsea", "rocket"
-DEVIATION = 0.1  # of the Gaussian noise, for values in [0, 1]
+SIGMA = 0.1  # of the Gaussian noise, for values in [0, 1]
 SIDE = 256
 
 
@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
         for number, left in enumerate(lefts):
             top = random.integers(0, whole.shape[0] - SIDE + 1)
             clean = whole[top : top + SIDE, left : left + SIDE]
-            noisy = np.clip(clean / 255 + random.normal(0, DEVIATION, clean.shape), 0, 1)
+            noisy = np.clip(clean / 255 + random.normal(0, SIGMA, clean.shape), 0, 1)
             for side, pixels in (("clean", clean), ("noisy", np.uint8(np.rint(255 * noisy)))):
                 (folder / side).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(folder / side / f"{name}-{number}.png")

@@ -1,9 +1,9 @@
-"""Pairs of noisy and clean photographs, with a corruption that jaxae has no name for.
+"""Pairs of noisy and clean photographs, with a noise that jaxae has no name for.
 
     python experiments/pairs/study.py --work runs/pairs --out experiments/pairs
 
-Cuts of scikit-image's pictures, of mixed sizes, under blotches, stripes and noise that neighbours share; a network
-is trained on those of some pictures and restores those of others, beside non-local means tuned on the former.
+Cuts of scikit-image's pictures, of mixed sizes, with blotches, stripes and correlated noise; a network is trained on
+those of some pictures and restores those of others, beside non-local means tuned on the former.
 """
 
 import itertools
@@ -19,10 +19,10 @@ from scipy.ndimage import gaussian_filter
 
 from jaxae import command
 from jaxae.baselines.methods import METHODS
-from jaxae.config import Config, DataConfig, Launch
-from jaxae.denoise import __main__ as denoise
-from jaxae.denoise import before_after
-from jaxae.experiments import cifar10_denoise, runner
+from jaxae.config import Config, DataConfig, Launch, TrainConfig
+from jaxae.denoising import __main__ as denoising
+from jaxae.denoising import before_after
+from jaxae.experiments import cifar10_denoise, running
 
 TRAIN = ("astronaut", "coffee", "hubble_deep_field", "immunohistochemistry", "retina", "stereo_motorcycle")
 TEST = ("chelsea", "rocket")
@@ -43,8 +43,8 @@ class Arguments:
     """Passes over the training pieces."""
 
 
-def corrupt(clean: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Blotches that darken, stripes across, and noise that neighbours share, on values in [0, 1]."""
+def add_noise(clean: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Add dark blotches, horizontal stripes and noise that is correlated between neighbours, to values in [0, 1]."""
     height, width, _ = clean.shape
     blotches = 0.1 * np.clip(gaussian_filter(random.normal(0, 1, (height, width)), 6) * 12, 0, 1)
     stripes = 0.06 * np.sin(np.arange(height) * random.uniform(0.6, 1.2) + random.uniform(0, 6))
@@ -64,7 +64,7 @@ def make_pictures(folder: Path) -> None:
                 sizes = zip(whole.shape[:2], (height, width), strict=True)
                 top, left = (random.integers(0, size - cut) for size, cut in sizes)
                 clean = whole[top : top + height, left : left + width]
-                for side, values in (("clean", clean), ("noisy", corrupt(clean, random))):
+                for side, values in (("clean", clean), ("noisy", add_noise(clean, random))):
                     place = folder / side / split / f"{name}-{number}_{side}.png"
                     place.parent.mkdir(parents=True, exist_ok=True)
                     Image.fromarray(np.uint8(np.rint(255 * values))).save(place)
@@ -86,7 +86,7 @@ def non_local_means(folder: Path) -> dict[str, float]:
 
     def psnr(noisy: np.ndarray, clean: np.ndarray, choice: dict) -> float:
         restored = method.function(noisy, float(np.std(noisy - clean)), **choice)
-        return before_after.psnr(restored.astype(np.float32), clean)
+        return before_after.measure_picture(restored.astype(np.float32), clean)["psnr"]
 
     tuning = pairs("train")[:: len(pairs("train")) // TUNED_ON][:TUNED_ON]
     choices = [dict(zip(method.grid, values, strict=True)) for values in itertools.product(*method.grid.values())]
@@ -100,11 +100,11 @@ def main() -> None:
     command.enable_compilation_cache()
     pictures, run_dir, restored = (arguments.work / name for name in ("pictures", "run", "restored"))
     make_pictures(pictures)
-    config = Config(DataConfig(f"pairs:{pictures / 'noisy'},{pictures / 'clean'}"), recipe="fast")
-    config = Config(config.data, train=type(config.train)(epochs=arguments.epochs), recipe="fast")
-    summary = runner.run(cifar10_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
+    data = DataConfig(f"pairs:{pictures / 'noisy'},{pictures / 'clean'}")
+    config = Config(data, train=TrainConfig(epochs=arguments.epochs), recipe="fast")
+    summary = running.run(cifar10_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
     noisy, clean = pictures / "noisy" / "test", pictures / "clean" / "test"
-    done = denoise.denoise(denoise.Arguments(run_dir, (noisy,), restored, reference=clean))
+    done = denoising.denoise_files(denoising.Arguments(run_dir, (noisy,), restored, reference=clean))
     by_means = non_local_means(pictures)
     result = {
         "training_pairs": CUTS["train"] * len(TRAIN),

@@ -1,6 +1,6 @@
 """Train with one optimizer on the training split less its last 5,000 images, and score it on those.
 
-python experiments/recipe/validate.py --model cifar --optimizer soap --rate 0.02
+python experiments/recipe/validate.py --network cifar --optimizer soap --rate 0.02
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from typing import Literal
 import jax
 import optax
 
-from jaxae import command, data, models, noise, training
-from jaxae.experiments.start import SCALED_ON
-from jaxae.run.scores import score
-from jaxae.run.test_set import TestSet
+from jaxae import command, data, networks, noise, training
+from jaxae.experiments.resolving import LSUV_IMAGES
+from jaxae.runs.evaluation_set import EvaluationSet
+from jaxae.runs.scores import score
 from jaxae.training.recipes import one_cycle
 from jaxae.training.soap import scale_by_soap
 
@@ -25,7 +25,7 @@ DATA = {"mnist": ("mnist", 0.5), "cifar": ("cifar10", 0.1)}  # with the factor o
 class Arguments:
     """Score an optimizer on held-out training images."""
 
-    model: Literal["mnist", "cifar"]
+    network: Literal["mnist", "cifar"]
     """The network, on MNIST or on CIFAR-10."""
     optimizer: Literal["adam", "nadam", "muon", "soap"]
     """All at a learning rate that rises and falls once."""
@@ -41,14 +41,14 @@ class Arguments:
     """Passes over the training images."""
     noise_factor: float | None = None
     """Of Gaussian noise; 0 is none."""
-    scaled_start: bool = False
-    """Scale the fresh weights by what they answer to the first images."""
-    margin: int = 0
-    """Pixels by which images are mirrored around their border."""
+    lsuv: bool = False
+    """Scale the initial weights on the first images (LSUV)."""
+    reflect_padding: int = 0
+    """Pixels of reflection padding."""
     seed: int = 0
     """Of initial weights, shuffling and noise."""
     data_dir: Path | None = None
-    """Where prepared data sets lie; by default TFDS's own place."""
+    """Where prepared data sets are; by default as for a run."""
 
 
 def make_optimizer(name: str, b1: float, b2: float, steps: int) -> optax.GradientTransformation:
@@ -72,24 +72,25 @@ def make_optimizer(name: str, b1: float, b2: float, steps: int) -> optax.Gradien
 
 def main() -> None:
     """Train and score as the command line says."""
-    arguments = command.parse(Arguments)
-    name, factor = DATA[arguments.model]
-    images = data.load(name, "train", arguments.data_dir)
-    train_images, held_out = training.source(images[:-HELD_OUT]), images[-HELD_OUT:]
+    arguments = command.parse_arguments(Arguments)
+    name, factor = DATA[arguments.network]
+    model = networks.build(arguments.network, reflect_padding=arguments.reflect_padding)
+    images = data.open(name, arguments.data_dir, image_shape=model.image_shape).load("train")
+    train_images = training.place_images(images.take(slice(None, -HELD_OUT)))
     steps = arguments.epochs * training.steps_per_epoch(len(train_images), arguments.batch_size)
     optimizer = make_optimizer(arguments.optimizer, arguments.b1, arguments.b2, steps)
     factor = factor if arguments.noise_factor is None else arguments.noise_factor
-    corruption = noise.parse("gaussian", factor) if factor else noise.parse("none")
-    task = training.Task(models.build(arguments.model, margin=arguments.margin), optimizer, arguments.batch_size)
-    hyper = training.hyperparameters(arguments.seed, arguments.rate, corruption)
+    added = noise.parse("gaussian", factor) if factor else noise.parse("none")
+    held_out = EvaluationSet("held out", images.take(slice(-HELD_OUT, None)), added)
+    task = training.Task(model, optimizer, arguments.batch_size)
+    hyper = training.hyperparameters(arguments.seed, arguments.rate, added)
     state = training.init(task, hyper, images.shape[1:])
-    if arguments.scaled_start:
-        state = training.start(task, training.scaled_start(task, hyper, state.params, images[:SCALED_ON]))
-    for epoch in training.fit(task, hyper, state, train_images, arguments.epochs):
-        figures = score(task.model, epoch.state.params, TestSet("held out", held_out, corruption)).means()
-        print(
-            f"epoch {epoch.number}: psnr {figures['psnr']:.3f} dB   ssim {figures['ssim']:.4f}   {epoch.seconds:.1f} s"
-        )
+    if arguments.lsuv:
+        scaled = training.scale_initial(task, hyper, state.params, images.clean[:LSUV_IMAGES])
+        state = training.start_from(task, scaled)
+    for epoch in training.train_epochs(task, hyper, state, train_images, arguments.epochs):
+        means = score(model, epoch.state.params, held_out).means()
+        print(f"epoch {epoch.number}: psnr {means['psnr']:.3f} dB   ssim {means['ssim']:.4f}   {epoch.seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a run's error lies: by the distance of a pixel to the border of its image, and by its brightness.
+"""The error of a run on its test images, by the distance of a pixel to the border and by its brightness.
 
 python experiments/recipe/where_error_lies.py runs/mine
 """
@@ -14,7 +14,8 @@ import tyro
 
 from jaxae import command, ops
 from jaxae.errors import UserError
-from jaxae.run import scores, trained
+from jaxae.runs import scores, trained
+from jaxae.runs.evaluation_set import EvaluationSet
 
 BATCH = 500
 BRIGHTNESS = (0.0, 0.1, 0.3, 0.7, 0.9, 1.001)
@@ -22,24 +23,24 @@ BRIGHTNESS = (0.0, 0.1, 0.3, 0.7, 0.9, 1.001)
 
 @dataclass(frozen=True)
 class Arguments:
-    """Tell where the error on the test images lies."""
+    """Show the error on the test images by pixel."""
 
     run_dir: tyro.conf.Positional[Path]
     """The run."""
 
 
-def squared_errors(run: trained.TrainedRun, images: np.ndarray, noise) -> tuple[np.ndarray, np.ndarray]:
+def squared_errors(run: trained.TrainedRun, test: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
     """Clean images and squared errors, both [image, row, column]: means over the channels."""
 
     def compute(params, images, indices):
-        clean, noisy = scores.corrupt(noise, images, indices)
-        return clean.mean(-1), jnp.square(scores.restore(run.model, params, noisy) - clean).mean(-1)
+        clean, noisy = scores.add_test_noise(test.noise, images, indices)
+        return clean.mean(-1), jnp.square(scores.restore_images(run.model, params, noisy) - clean).mean(-1)
 
-    program = ops.jit(compute, run.model.way)
-    numbers = np.arange(len(images), dtype=np.uint32)
+    program = ops.jit(compute, run.model.backend)
+    numbers = np.arange(test.images.count, dtype=np.uint32)
     parts = [
-        jax.device_get(program(run.params, images[part], numbers[part]))
-        for part in (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
+        jax.device_get(program(run.params, test.images.take(part), numbers[part]))
+        for part in (slice(start, start + BATCH) for start in range(0, len(numbers), BATCH))
     ]
     clean, errors = (np.concatenate(part) for part in zip(*parts, strict=True))
     return clean, errors
@@ -47,11 +48,11 @@ def squared_errors(run: trained.TrainedRun, images: np.ndarray, noise) -> tuple[
 
 def main() -> None:
     """Print both tables."""
-    run = trained.restore(command.parse(Arguments).run_dir)
+    run = trained.load_run(command.parse_arguments(Arguments).run_dir)
     test = trained.open_test(run)
-    if test.alone is not None:
-        raise UserError("the run's images are noisy themselves: without clean ones nobody knows where its error lies")
-    clean, errors = squared_errors(run, test.images, test.noise)
+    if test.objective is not None:
+        raise UserError("the run's images are noisy themselves: without clean ones its error is not known")
+    clean, errors = squared_errors(run, test)
     rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in errors.shape[1:])
     rings = np.minimum(rows[:, None], columns[None])
     kinds = {f"{ring} from the border": np.broadcast_to(rings == ring, errors.shape) for ring in range(4)}

@@ -1,12 +1,11 @@
-"""A trained denoiser against the classical methods, on the same noisy test images.
+"""Compare trained denoisers with classical methods, on the same noisy test images.
 
 python -m jaxae.baselines RUN_DIR... [--images 300] [--noise.factor F] [--json]
 
-Every method gets what the network gets, the noisy image unclipped, and its result is clipped to [0, 1]. Its strength is
-the best of a grid, by mean PSNR on noisy training images.
+Every method gets the network's input, the noisy image unclipped, and its output is clipped to [0, 1]. Its parameters
+are the best of a grid, by the image metric on noisy training images.
 """
 
-import json
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -17,20 +16,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jaxtyping import UInt8
 
-from jaxae import command, files, noise, ops
+from jaxae import command, files, metrics, ops
 from jaxae.baselines import methods
-from jaxae.baselines.methods import METHODS, Images, Parameters
-from jaxae.command import machine
+from jaxae.baselines.methods import METHODS, Parameters, Pixels
+from jaxae.command import machine, output
 from jaxae.config import DataOverride, NoiseOverride
+from jaxae.data import Images
 from jaxae.errors import UserError
 from jaxae.noise import Noise
-from jaxae.run import figures, scores, trained
-from jaxae.run.trained import TrainedRun
+from jaxae.runs import figures, scores, trained
+from jaxae.runs.trained import TrainedRun
 
-TUNING_INDEX = 1 << 31  # the noise on training images is drawn under other numbers than that on test images
+TUNING_INDEX = 1 << 31  # training images have other numbers, and so other noise, than test images
 COLUMNS = 10  # images in the figure
+RECORD = "baselines.json"
 
 
 @dataclass(frozen=True)
@@ -42,145 +42,126 @@ class Arguments:
     images: int = 300
     """Test images, the first of the split; the classical methods take a few milliseconds for each."""
     tune_images: int = 100
-    """Training images on which each method's strength is chosen."""
+    """Training images on which each method's parameters are chosen."""
     data: DataOverride = field(default_factory=DataOverride)
     noise: NoiseOverride = field(default_factory=NoiseOverride)
     checkpoint: Literal["latest", "best"] = "latest"
-    """Which of a run's checkpoints."""
+    """Which checkpoint of a run; best: the highest validation score."""
     out: Path | None = None
-    """The directory that the comparison goes into, of several runs one each below it; by default the run's own."""
+    """The directory for the comparison, with one below it for each of several runs; by default the run's own."""
     json: bool = False
     """Print a JSON list instead of tables."""
 
 
-def row(restored: Images, clean: Images, seconds: float | None, parameters: Parameters | None = None) -> dict[str, Any]:
-    """A line of the table: the means over images, and the milliseconds for each."""
-    values = scores.compare(jnp.asarray(restored), jnp.asarray(clean))
-    means = scores.Scores(*(np.asarray(value) for value in values)).means()
-    return means | {
-        "milliseconds": None if seconds is None else 1e3 * seconds / len(clean),
-        "parameters": parameters or {},
-    }
+def measure_method(clean: Pixels, restored: Pixels, seconds: float | None, parameters: Parameters) -> dict[str, Any]:
+    """Return the mean metrics, the milliseconds for each image, and the parameters."""
+    values = jax.device_get(metrics.compute(jnp.asarray(restored), jnp.asarray(clean)))
+    spent = 1e3 * seconds / len(clean) if seconds is not None else None
+    return scores.Scores(values).means() | {"milliseconds": spent, "parameters": parameters}
 
 
-def corrupted(corruption: Noise, images: UInt8[np.ndarray, "n h w stored"], first: int = 0) -> tuple[Images, Images]:
-    """`images` clean and noisy, with the noise of the images numbered from `first` on."""
-    indices = jnp.arange(len(images), dtype=jnp.uint32) + jnp.uint32(first)
-    clean, noisy = ops.jit(scores.corrupt)(corruption, images, indices)
-    return np.asarray(clean), np.asarray(noisy)
+def noisy_pair(noise: Noise, images: Images, first: int = 0) -> tuple[Pixels, Pixels]:
+    """Return `images` clean and noisy, with the noise of those numbered from `first` on."""
+    indices = jnp.arange(images.count, dtype=jnp.uint32) + jnp.uint32(first)
+    return jax.device_get(ops.jit(scores.add_test_noise)(noise, images, indices))
 
 
-def run_network(run: TrainedRun, noisy: Images) -> tuple[Images, float]:
-    """What the network makes of the images, as one batch, and the seconds that took after compiling."""
-    network, images = ops.jit(scores.restore, run.model.way, static_argnums=0), jnp.asarray(noisy)
+def run_network(run: TrainedRun, noisy: Pixels) -> tuple[Pixels, float]:
+    """Return the network's outputs for one batch, and the seconds it takes without compiling."""
+    network, images = ops.jit(scores.restore_images, run.model.backend, static_argnums=0), jnp.asarray(noisy)
     jax.block_until_ready(network(run.model, run.params, images))
     started = time.perf_counter()
     restored = jax.block_until_ready(network(run.model, run.params, images))
     return np.asarray(restored), time.perf_counter() - started
 
 
-def compare(run_dir: Path, arguments: Arguments) -> dict[str, Any]:
-    """Compare one run; writes ``baselines.json`` and ``figures/baselines.png``."""
-    run = trained.restore(run_dir, arguments.checkpoint)
-    name, test_images, corruption, alone = trained.open_test(run, arguments.data, arguments.noise)
-    if alone:
+def compare_run(run_dir: Path, arguments: Arguments) -> dict[str, Any]:
+    """Compare one run with the classical methods; writes ``baselines.json`` and ``figures/baselines.png``."""
+    run = trained.load_run(run_dir, arguments.checkpoint)
+    test = trained.open_test(run, arguments.data, arguments.noise)
+    if test.objective is not None:
         raise UserError(
-            f"{run_dir} was trained on noisy images alone, and nothing tells what is best for them: name clean ones "
-            "with --data.name, and the noise to put on them with --noise.kind"
+            f"{run_dir} was trained without clean images, and nothing tells what is best for its own: name clean ones "
+            "with --data.name, and the noise to add to them with --noise.kind"
         )
-    tuning_images = trained.open_images(run, arguments.data, "train")[1][: arguments.tune_images]
-    tuning_clean, tuning_noisy = corrupted(corruption, tuning_images, TUNING_INDEX)
+    tuning_images = trained.open_data(run, arguments.data).load("train").take(slice(arguments.tune_images))
+    tuning_clean, tuning_noisy = noisy_pair(test.noise, tuning_images, TUNING_INDEX)
     sigma = float(np.std(tuning_noisy - tuning_clean)) or 1e-3
-    clean, noisy = corrupted(corruption, test_images[: arguments.images])
-    images = {"original": clean, "noisy input": np.clip(noisy, 0, 1)}
-    rows = {"noisy input": row(images["noisy input"], clean, None)}
-    edges = []
+    clean, noisy = noisy_pair(test.noise, test.images.take(slice(arguments.images)))
+    outputs: dict[str, tuple[Pixels, float | None, Parameters]] = {"noisy input": (np.clip(noisy, 0, 1), None, {})}
     for label, method in METHODS.items():
-        parameters = methods.tune(method, tuning_clean, tuning_noisy, sigma)
-        edges += [f"{label}'s {parameter}" for parameter in methods.at_edge(method, parameters)]
+        parameters = methods.tune_method(method, tuning_clean, tuning_noisy, sigma)
         started = time.perf_counter()
-        images[label] = methods.apply(method, noisy, sigma, parameters)
-        rows[label] = row(images[label], clean, time.perf_counter() - started, parameters)
-    images["network"], seconds = run_network(run, noisy)
-    rows["network"] = row(images["network"], clean, seconds)
-
+        restored = methods.apply_method(method, noisy, sigma, parameters)
+        outputs[label] = restored, time.perf_counter() - started, parameters
+    outputs["network"] = *run_network(run, noisy), {}
+    rows = {label: measure_method(clean, *each) for label, each in outputs.items()}
     result = {
         "run_dir": str(run_dir),
         "epoch": run.epoch,
-        "data": {"name": name, "test_images": len(clean), "tuning_images": len(tuning_clean)},
-        "noise": noise.describe(corruption),
-        "noise_deviation": sigma,
+        "data": {"name": test.name, "test_images": len(clean), "tuning_images": len(tuning_clean)},
+        "noise": test.noise_description,
+        "sigma": sigma,
         "rows": rows,
         "verdict": verdict(rows),
-        "at_edge": edges,
         "device": machine.device(),
     }
-    out = place(run_dir, arguments)
+    out = arguments.out or run_dir
+    if arguments.out is not None and len(arguments.run_dirs) > 1:
+        out /= run_dir.name
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    figure = figures.image_rows({label: shown[:COLUMNS] for label, shown in images.items()}, clean[:COLUMNS])
-    figures.save(figure, out / "figures" / "baselines.png")
-    files.write_json(out / "baselines.json", result)
+    images = {"original": clean} | {label: restored for label, (restored, _, _) in outputs.items()}
+    figure = figures.image_rows({label: each[:COLUMNS] for label, each in images.items()}, clean[:COLUMNS])
+    figures.save_figure(figure, out / "figures" / "baselines.png")
+    files.write_json(out / RECORD, result)
+    if not arguments.json:
+        print_comparison(result)
+        print(f"written: {out}/ ({RECORD}, figures/baselines.png)")
     return result
 
 
-def place(run_dir: Path, arguments: Arguments) -> Path:
-    """Where the comparison of the run in `run_dir` goes."""
-    if arguments.out is None:
-        return run_dir
-    return arguments.out if len(arguments.run_dirs) == 1 else arguments.out / run_dir.name
-
-
 def verdict(rows: dict[str, dict[str, Any]]) -> str:
-    """How far the network is ahead of the best classical method, or behind it and which others, by PSNR."""
-    classical = {label: rows[label]["psnr"] for label in METHODS}
-    best = max(classical, key=classical.get)
-    gap = rows["network"]["psnr"] - classical[best]
-    if gap > 0:
-        return f"the network is ahead of every classical method, of the best ({best}) by {gap:.2f} dB"
-    ahead = [label for label, value in classical.items() if value >= rows["network"]["psnr"]]
-    return f"the network is behind {', '.join(ahead)}; it lacks {-gap:.2f} dB to the best ({best})"
+    """Return as text how far the network is ahead of the best classical method, or behind it, by the image metric."""
+    metric = metrics.IMAGE_METRIC
+    values = {label: row[metric.name] for label, row in rows.items() if label in METHODS}
+    own = rows["network"][metric.name]
+    label = max(values, key=lambda each: values[each] if metric.higher_is_better else -values[each])
+    gap = metric.format(abs(own - values[label]))
+    if metric.is_better(own, values[label]):
+        return f"the network is ahead of every classical method, of the best ({label}) by {gap}"
+    ahead = [label for label, value in values.items() if not metric.is_better(own, value)]
+    return f"the network is behind {', '.join(ahead)}; it lacks {gap} to the best ({label})"
 
 
-def table(result: dict[str, Any]):
-    """The comparison as a table for the terminal."""
-    from rich.table import Table
-
-    about = result["data"]
-    shown = Table(
-        title=f"{about['name']}, {about['test_images']} test images, noise {result['noise']}", title_justify="left"
-    )
-    shown.add_column("method")
-    for heading in ("PSNR [dB]", "SSIM", "ms/image"):
-        shown.add_column(heading, justify="right")
-    shown.add_column("strength, chosen on training images")
-    best = {name: max(line[name] for line in result["rows"].values()) for name in ("psnr", "ssim")}
-    for label, line in result["rows"].items():
-        cells = {"psnr": f"{line['psnr']:.2f}", "ssim": f"{line['ssim']:.3f}"}
-        marked = [f"[bold]{text}[/]" if line[name] == best[name] else text for name, text in cells.items()]
-        spent = "" if line["milliseconds"] is None else f"{line['milliseconds']:.3g}"
-        shown.add_row(label, *marked, spent, ", ".join(f"{key} {value}" for key, value in line["parameters"].items()))
-    return shown
+def print_comparison(result: dict[str, Any]) -> None:
+    """Print the `result` of `compare_run` as a table, the best value of each metric bold."""
+    rows, about = result["rows"], result["data"]
+    columns, bold = {"method": list(rows)}, set()
+    for metric in metrics.known(rows["network"]):
+        values = [row[metric.name] for row in rows.values()]
+        best = (max if metric.higher_is_better else min)(values)
+        columns[metric.heading] = [metric.format(value, unit=False) for value in values]
+        bold |= {(metric.heading, row) for row, value in enumerate(values) if value == best}
+    columns["ms/image"] = ["" if row["milliseconds"] is None else f"{row['milliseconds']:.3g}" for row in rows.values()]
+    parameters = (row["parameters"].items() for row in rows.values())
+    columns["tuned parameters"] = [", ".join(f"{name} {value}" for name, value in each) for each in parameters]
+    title = f"{about['name']}, {about['test_images']} test images, noise {result['noise']}"
+    output.print_table(title, columns, bold)
+    print(result["verdict"])
 
 
 def main() -> None:
     """Compare as the command line says."""
-    from rich.console import Console
-
-    arguments = command.parse(Arguments)
+    arguments = command.parse_arguments(Arguments)
     if not arguments.run_dirs:
         raise UserError("name the directory of a run, or of several")
+    if min(arguments.images, arguments.tune_images) < 1:
+        raise UserError("--images and --tune-images must be at least 1")
     command.enable_compilation_cache()
-    results = []
-    for run_dir in arguments.run_dirs:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="skimage")
-            results.append(compare(run_dir, arguments))
-        if not arguments.json:
-            Console(highlight=False).print(table(results[-1]))
-            edges = f" (at the end of its grid: {', '.join(results[-1]['at_edge'])})" if results[-1]["at_edge"] else ""
-            print(f"{results[-1]['verdict']}{edges}\nwritten: {place(run_dir, arguments)}/ (baselines.json, …)")
+    warnings.filterwarnings("ignore", module="skimage")
+    results = [compare_run(run_dir, arguments) for run_dir in arguments.run_dirs]
     if arguments.json:
-        print(json.dumps(results, indent=2))
+        output.print_json(results)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""What a program runs on: the processor or card by its model, and the versions that its figures depend on."""
+"""The machine that a program runs on: the model of its processor or card, and the versions that results depend on."""
 
 import functools
 import importlib.metadata
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ PACKAGES = ("jaxae", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "nump
 
 
 def device() -> dict[str, Any]:
-    """The devices that JAX shows: their platform, the model of the card or processor, and how many there are."""
+    """Return the platform, the model and the number of JAX's devices."""
     import jax
 
     devices = jax.devices()
@@ -22,9 +21,9 @@ def device() -> dict[str, Any]:
 
 @functools.cache
 def processor() -> str:
-    """The processor's model, such as ``AMD EPYC 9B14 (family 25, model 17)``; that of its architecture where unknown.
+    """Return the processor's model, such as ``AMD EPYC 9B14 (family 25, model 17)``, or its architecture if unknown.
 
-    Rented machines often give no more than a brand as the name: family and model then tell the generation.
+    Virtual machines often show only a brand: family and model then identify the generation.
     """
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -33,24 +32,18 @@ def processor() -> str:
         if "model name" in facts:
             family = f" (family {facts['cpu family']}, model {facts['model']})" if "cpu family" in facts else ""
             return facts["model name"] + family
-    if platform.system() == "Darwin":
-        asked = subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
-        )
-        if asked.stdout.strip():
-            return asked.stdout.strip()
     return platform.processor() or platform.machine()
 
 
 def settings() -> dict[str, str]:
-    """What the environment says to JAX and to its compiler, which may change the numbers that come out."""
-    cache = "JAX_COMPILATION_CACHE_DIR"  # changes none
+    """Return the environment variables of JAX and of its compiler, which may change results."""
+    cache = "JAX_COMPILATION_CACHE_DIR"  # changes no result
     names = (name for name in sorted(os.environ) if name.startswith(("JAX_", "XLA_")) and name != cache)
     return {name: os.environ[name] for name in names}
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str | None]:
-    """The versions of Python and of `packages`; None for one that is not installed."""
+    """Return the versions of Python and of `packages`; None for one that is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in packages:
         try:

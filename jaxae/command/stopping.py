@@ -27,8 +27,8 @@ def install() -> None:
             signal.signal(number, _stop)
 
 
-def advise(text: str) -> None:
-    """Set what whoever stops this process is told: how to go on."""
+def set_advice(text: str) -> None:
+    """Set the advice that is printed when this process is stopped."""
     global _advice
     _advice = text
 

@@ -1,40 +1,16 @@
-"""Data sets as one `uint8` array: TFDS without TensorFlow, embedded data sets, and folders of images.
+"""Data sets: TFDS without TensorFlow, embedded ones, and people's own pictures, alone or in pairs.
 
-A data set is known by its TFDS name (`mnist`, `cifar10`, `emnist/letters`), by the name of an embedded one (`digits`),
-as `folder:PATH`, or as `pairs:NOISY,CLEAN`. `resolve` settles what `auto` means, `ensure` prepares what is missing,
-`load` gives the pixels.
+`open` gives the `Dataset` that a name stands for: a TFDS name (`mnist`, `cifar10`, `emnist/letters`), an embedded data
+set (`digits`), `folder:PATH`, `pairs:NOISY,CLEAN`, or a name of a source that was registered with `source`.
+`Dataset.load` gives its `Images`.
 """
 
-from jaxae.data.catalog import (
-    Resolved,
-    absolute,
-    are_pairs,
-    are_pictures,
-    count_bytes,
-    describe,
-    ensure,
-    limits,
-    load,
-    load_labels,
-    resolve,
-)
+from jaxae.data import catalog, folder, pairs  # noqa: F401 (each registers its source)
+from jaxae.data.dataset import Dataset, Options, find_source, open, source
+from jaxae.data.images import Images, check_images
+from jaxae.data.pictures.scientific import parse_value_range
 from jaxae.data.places import Entry, available, default_data_dir
 from jaxae.data.preparation import prepare
 
-__all__ = [
-    "Entry",
-    "Resolved",
-    "absolute",
-    "are_pairs",
-    "are_pictures",
-    "available",
-    "count_bytes",
-    "default_data_dir",
-    "describe",
-    "ensure",
-    "limits",
-    "load",
-    "load_labels",
-    "prepare",
-    "resolve",
-]
+__all__ = ["Dataset", "Entry", "Images", "Options", "available", "check_images", "default_data_dir", "find_source"]
+__all__ += ["open", "parse_value_range", "prepare", "source"]

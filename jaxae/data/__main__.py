@@ -12,59 +12,53 @@ import tyro
 
 from jaxae import command
 from jaxae.data import available, default_data_dir, prepare
-from jaxae.data.official import BUILDERS
+from jaxae.data.official import OFFICIAL
 from jaxae.data.places import EMBEDDED
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Prepare a data set, by download or from official data that lies here."""
+    """Prepare a data set, by download or from official data on this machine."""
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help=", ".join([*BUILDERS, *EMBEDDED]))]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help=", ".join([*OFFICIAL, *EMBEDDED]))]
     from_path: Annotated[Path | None, tyro.conf.arg(name="from")] = None
-    """The official files, or a folder that they are in: as they came, unpacked, or as torchvision, Keras or Kaggle have
-    them."""
+    """The official files, or a folder that holds them: as downloaded, unpacked, or as torchvision, Keras or Kaggle
+    have them."""
     data_dir: Path | None = None
-    """Where it is prepared; by default $TFDS_DATA_DIR, else a place of jaxae's own."""
+    """Where it is prepared; by default $TFDS_DATA_DIR, else a directory of jaxae."""
 
 
 @dataclass(frozen=True)
 class List:
-    """Show what is prepared, and what can be."""
+    """Show the data sets that are prepared or can be."""
 
     data_dir: Path | None = None
-    """Where to look; by default $TFDS_DATA_DIR, else a place of jaxae's own, and TFDS's."""
-
-
-Command = (
-    Annotated[Prepare, tyro.conf.subcommand("prepare", prefix_name=False)]
-    | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
-)
+    """Where to look; by default $TFDS_DATA_DIR, else a directory of jaxae, and TFDS's own."""
 
 
 @dataclass(frozen=True)
 class Arguments:
     """Prepare data sets, and list them."""
 
-    command: Annotated[Command, tyro.conf.arg(name="")]
+    command: Annotated[
+        Annotated[Prepare, tyro.conf.subcommand("prepare", prefix_name=False)]
+        | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)],
+        tyro.conf.arg(name=""),
+    ]
 
 
 def main() -> None:
-    """Prepare or list as the command line says."""
-    asked = command.parse(Arguments, description=__doc__).command
+    """Run the command line."""
+    asked = command.parse_arguments(Arguments, description=__doc__).command
     if isinstance(asked, Prepare):
         print(f"{asked.name} is prepared in {prepare(asked.name, asked.data_dir, asked.from_path)}")
-    else:
-        _show(asked.data_dir)
-
-
-def _show(data_dir: Path | None) -> None:
+        return
     from rich.console import Console
     from rich.table import Table
 
-    where = data_dir or default_data_dir()
-    table = Table("name", "status", "images", title=f"data sets in {where}", title_justify="left", box=None)
-    for entry in available(data_dir):
+    title = f"data sets in {asked.data_dir or default_data_dir()}"
+    table = Table("name", "status", "images", title=title, title_justify="left", box=None)
+    for entry in available(asked.data_dir):
         sizes = ", ".join(f"{split} {size:,}" for split, size in entry.sizes.items())
         table.add_row(entry.name, entry.status, sizes)
     Console().print(table)

@@ -1,9 +1,8 @@
 """`digits`: handwriting-like digits, 28×28×1, drawn from the outline fonts that matplotlib ships.
 
-Each glyph is thinned to its skeleton, and an image is what a pen of some width leaves when it follows that skeleton
-after a random affine map and a smooth random displacement (elastic deformation as in Simard, Steinkraus and Platt,
-"Best practices for convolutional neural networks", ICDAR 2003). As in MNIST, the digit fits a 20×20 box and its
-centre of mass lies in the middle of the image.
+Each glyph is thinned to its skeleton. A pen of random width follows that skeleton after a random affine map and a
+smooth random displacement (elastic deformation as in Simard, Steinkraus and Platt, "Best practices for convolutional
+neural networks", ICDAR 2003). As in MNIST, the digit fits a 20×20 box and its center of mass is the image's center.
 
 The same versions of matplotlib (fonts), Pillow, scikit-image and NumPy draw the same pixels in every process; other
 versions may draw others, which is why `description` records them.
@@ -36,19 +35,18 @@ _AXIS = np.arange(28, dtype=np.float32) - np.float32(13.5)
 
 
 def description() -> str:
-    """What the images were made from, for the data set's record."""
-    fonts = ", ".join(FONTS)
-    return (
-        f"Handwriting-like digits drawn from the outline fonts {fonts} "
-        f"(matplotlib {version('matplotlib')}, pillow {version('pillow')}, scikit-image {version('scikit-image')}, "
-        f"numpy {version('numpy')})."
-    )
+    """What the images are made from, as the data set records it."""
+    packages = ("matplotlib", "pillow", "scikit-image", "numpy")
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    return f"Handwriting-like digits drawn from the outline fonts {', '.join(FONTS)} ({versions})."
 
 
 def generate(split: str, size: int) -> Iterator[tuple[UInt8[np.ndarray, "n 28 28 1"], Int64[np.ndarray, " n"]]]:
-    """The first `size` images, a multiple of `CHUNK`, in chunks, and their labels (0 to 9).
+    """Draw the first images of a split and their labels (0 to 9) in chunks. The splits are independent draws.
 
-    The images of "train" and "test" are independent draws.
+    Args:
+        split: "train" or "test".
+        size: The number of images, a multiple of `CHUNK`.
     """
     fields = _distance_fields()
     stream = list(SIZES).index(split)
@@ -131,7 +129,7 @@ def _distance_fields() -> Float32[np.ndarray, "fonts_times_digits side side"]:
     from skimage.morphology import skeletonize  # Zhang and Suen, 1984
 
     skeletons = [skeletonize(_glyph(font, digit)) for font in FONTS for digit in range(CLASSES)]
-    return np.stack([distance_transform_edt(~skeleton) for skeleton in skeletons]).astype(np.float32) / FINE
+    return np.stack([np.asarray(distance_transform_edt(~skeleton)) for skeleton in skeletons]).astype(np.float32) / FINE
 
 
 def _glyph(font: str, digit: int) -> Bool[np.ndarray, "side side"]:
@@ -149,5 +147,6 @@ def _glyph(font: str, digit: int) -> Bool[np.ndarray, "side side"]:
     scale = BOX * FINE / max(glyph.size)
     size = [max(1, round(side * scale)) for side in glyph.size]
     field = Image.new("L", (FIELD, FIELD))
-    field.paste(glyph.resize(size, Image.Resampling.BOX), [(FIELD - side) // 2 for side in size])
+    left, top = ((FIELD - side) // 2 for side in size)
+    field.paste(glyph.resize(size, Image.Resampling.BOX), (left, top))
     return np.asarray(field) > 127

@@ -1,169 +1,205 @@
-"""A folder of a person's own images as a data set: any size and mode in, one shape out."""
+"""A person's own pictures as a data set: files of any size and mode become images of one shape."""
 
 import functools
+import json
+import os
+import sys
 import time
 import warnings
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
-from jaxae.data import cutting, folder_cache, folder_split, many_files
-from jaxae.data.cutting import Cut
+from jaxae import files
+from jaxae.data import array_cache, cutting, folder_split
+from jaxae.data.cutting import Cut, Misfit
+from jaxae.data.dataset import Dataset, Options, source
+from jaxae.data.folder_split import FileSplit
+from jaxae.data.images import Images
 from jaxae.data.pictures import listing
-from jaxae.data.pictures.scientific import Limits
 from jaxae.errors import UserError
+from jaxae.files import name_some
 
-PREFIX = "folder:"
-NAMED = 10  # unreadable files that a warning names before it only counts
+CACHE_LIMIT = 2 * 10**9  # bytes of all that is kept of folders
+CACHE_WORTH = 1.0  # seconds of reading; what takes less is not kept
+CACHE_VERSION = 3  # of how pictures become arrays: another one makes every entry anew
 
-
-class Folder(NamedTuple):
-    """What a folder holds for a network: images, class labels where there are class folders, and the split."""
-
-    images: UInt8[np.ndarray, "n height width channels"]
-    labels: Int64[np.ndarray, " n"] | None
-    test: np.ndarray  # int8 [n]: 1 where the image belongs to the test split, 0 in the training split, -1 in neither
-
-    def of(self, split: str) -> tuple[UInt8[np.ndarray, "m height width channels"], Int64[np.ndarray, " m"] | None]:
-        """The images and labels of a split, "train" or "test"."""
-        chosen = self.test == (split == "test")
-        return self.images[chosen], None if self.labels is None else self.labels[chosen]
+Outcomes = dict[str, list]  # by file: the number of its images and the notes on it, or 0 and why it is unreadable
 
 
-def find_images(name: str) -> tuple[Path, list[Path]]:
-    """The folder that `folder:PATH` names and the image files in it, sorted; UserError unless there are two or more."""
-    path, listed = _list(name)
-    return path, listed.files
+class PictureDataset(Dataset):
+    """Picture files, which are split and labeled by their paths: see `folder_split.split_files`.
 
+    Files that cannot be read are left out, and a warning names them. `load` raises UserError if fewer than two can be
+    read, if one side of the split is empty, or if all images are equal. Images that take long to read are kept in the
+    user's cache directory.
 
-def _list(name: str) -> tuple[Path, listing.Listing]:
-    path = Path(name.removeprefix(PREFIX)).expanduser()
-    if not path.is_dir():
-        raise UserError(f"there is no folder {path}; give the path of your images as folder:PATH")
-    listed = listing.list_pictures(path)
-    if len(listed.files) < 2:
-        found = "only one image" if listed.files else "no image"
-        others = f" that can be read, and {listed.describe_others()}" if listed.others else ""
-        raise UserError(f"{path} holds {found}{others}: two are needed, to train and to test")
-    return path, listed
-
-
-def describe(name: str) -> str:
-    """How `folder:PATH` is split, in words, such as "split by its folders: train/ (900 files), test/ (100 files)"."""
-    path, files = find_images(name)
-    return folder_split.split([file.relative_to(path) for file in files]).described
-
-
-def check(name: str, split: str, shape: tuple[int, int, int]) -> None:
-    """Raise UserError for a split or a shape that the images of `name` cannot have."""
-    if split not in ("train", "test"):
-        raise UserError(f"{name} has no split {split!r}; its splits: test, train")
-    if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
-        raise UserError(f"images of shape {shape} cannot be made from {name}: give (height, width, 1 or 3)")
-
-
-def stats(path: Path, files: list[Path]) -> tuple[tuple[str, int, int], ...]:
-    """Name within `path`, bytes and time of change of each of `files`."""
-    return tuple(
-        (str(file.relative_to(path)), stat.st_size, stat.st_mtime_ns) for file, stat in ((f, f.stat()) for f in files)
-    )
-
-
-def load_folder(
-    name: str,
-    split: str,
-    shape: tuple[int, int, int],
-    crops: int = 8,
-    limits: Limits | None = None,
-    as_they_are: bool = False,
-) -> tuple[UInt8[np.ndarray, "n height width channels"], Int64[np.ndarray, " n"] | None]:
-    """The images of `folder:PATH` that belong to `split` ("train" or "test"), and their class labels or None.
-
-    Each image is turned upright (EXIF), laid on white where it is transparent (on black where white would hide it), cut
-    to the aspect of `shape` around its middle and resized; one channel means luminance (ITU-R BT.601). One that is at
-    least four times as large as `shape` gives `crops` images: the middle, and random cuts of a quarter to the whole of
-    its shorter side. Of an animation the first frame is taken, of a TIFF every page. Floating-point values are scaled
-    from `limits`, black and white, by default 0 and 1; a file that goes beyond is left out as unreadable.
-
-    as_they_are: nothing is resized, so that noise stays what it is: each image gives pieces of `shape`.
-
-    `folder_split.split` tells how they are split and labelled. Files that cannot be read, and files of other kinds, are
-    named or counted in a warning and left out. UserError if fewer than two images are left, or all are equal.
+    Attributes:
+        folder: The folder that holds the files.
+        inputs: The files that are cut together, a picture, or a clean and a noisy one, by the path of the last of them
+            within `folder`.
+        left_out: What a warning says besides of files that are left out.
     """
-    path, listed = _list(name)
-    check(name, split, shape)
+
+    takes_value_range = True
+    folder: Path
+    inputs: dict[str, list[Path]]
+    left_out: str = ""
+
+    def __init__(self, path: str, options: Options):
+        del path
+        shape = options.image_shape
+        if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
+            raise UserError(f"images of shape {shape} cannot be made from {self.name}: give (height, width, 1 or 3)")
+        self._is_test("test")
+
+    @property
+    def description(self) -> str:
+        """How the files are split, such as "split by its own folders: 900 in train/ to train, 100 in test/ to test"."""
+        return folder_split.split_files([Path(name) for name in self.inputs]).described
+
+    def load(self, split: str) -> Images:
+        """The images of a split."""
+        images, found = _read(self, self._state())
+        return images.take(found.test == self._is_test(split))
+
+    def load_labels(self, split: str) -> Int64[np.ndarray, " n"] | None:
+        """The class of each image of `load`, in the alphabetic order of folders; None without folders of classes."""
+        _, found = _read(self, self._state())
+        return None if found.labels is None else found.labels[found.test == self._is_test(split)]
+
+    def cut(self, name: str) -> Cut:
+        """The images of one of `inputs`."""
+        options = self.options
+        cut = cutting.resized if options.resize and not self.has_pairs else cutting.pieces
+        return cut(self.inputs[name], folder_split.path_hash(Path(name)), options.image_shape, options.value_range)
+
+    def _state(self) -> str:
+        """A digest of the files that are read, of what decodes them and how."""
+        import PIL
+
+        files = [file for group in self.inputs.values() for file in group]
+        settings = files, self.options.image_shape, self.options.resize, self.options.value_range
+        return array_cache.state_digest(files, CACHE_VERSION, PIL.__version__, *settings)
+
+    def _is_test(self, split: str) -> bool:
+        stored = self.options.stored_split(split)
+        if stored not in ("train", "test"):
+            raise UserError(f"{self.name} has no split {stored!r}; its splits: test, train")
+        return stored == "test"
+
+
+@source("folder")
+class FolderDataset(PictureDataset):
+    """The pictures in a folder, `folder:PATH`, and in the folders below it.
+
+    Each picture is turned upright (EXIF), laid on white where it is transparent (on black where white would hide it),
+    cut around its middle to the aspect of the image shape, and resized. One channel means luminance (ITU-R BT.601). A
+    picture that is at least four times as large as the image shape gives eight images: the middle, and random crops of
+    a quarter to the whole of its shorter side. Of an animation the first frame is read, of a TIFF every page. A
+    floating-point picture with values outside of the value range is unreadable.
+
+    With `resize=False` each picture gives pieces of the image shape.
+    """
+
+    def __init__(self, path: str, options: Options):
+        super().__init__(path, options)
+        self.folder = Path(path)
+        names, others = list_folder(self.folder, "folder:PATH")
+        self.inputs = {str(name): [self.folder / name] for name in names}
+        if others:
+            self.left_out = f"left out of {path}, no pictures that can be read: {others}"
+
+
+def list_folder(folder: Path, form: str) -> tuple[list[Path], str]:
+    """The pictures in the folder of a name of this `form`, as paths within it, and a phrase that tells its other files.
+
+    Raises:
+        UserError: There is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; give the path of your images as {form}")
+    listed = listing.list_pictures(folder)
     others = listed.describe_others()
-    return _read(path, stats(path, listed.files), others, tuple(shape), crops, limits, as_they_are).of(split)
+    if not listed.files:
+        raise UserError(f"{folder} holds no picture that can be read{f', but {others}' if others else ''}")
+    return [file.relative_to(folder) for file in listed.files], others
 
 
 # Both splits, and labels after images, come from one reading, which also warns only once.
 @functools.lru_cache(maxsize=1)
-def _read(
-    path: Path,
-    files: tuple,
-    others: str,
-    shape: tuple[int, int, int],
-    crops: int,
-    limits: Limits | None,
-    as_they_are: bool,
-) -> Folder:
-    settings = (shape, "as they are" if as_they_are else crops, *(limits or ()))
-
-    def cut(name: str) -> Cut:
-        seed = folder_split.digest(Path(name))
-        if as_they_are:
-            return cutting.pieces(path / name, seed, shape, limits)
-        return cutting.resized(path / name, seed, shape, crops, limits)
-
-    names = [name for name, _, _ in files]
-    images, found = cached(path, settings, files, lambda: many_files.read(path, names, cut), shape)
-    if others:
-        warnings.warn(f"left out of {path}, no pictures that can be read: {others}", stacklevel=3)
-    return settle(path, names, images, found)
-
-
-def cached(path: Path, settings: tuple, files: tuple, read: Any, shape: tuple) -> tuple[np.ndarray, dict[str, Any]]:
-    """What ``read()``, a `many_files.read`, gives, as one array of images of `shape`; from the cache if it is there."""
-    place, state = folder_cache.entry(path, settings), folder_cache.state(files)
-    kept = folder_cache.load(place, state)
-    if kept is not None:
-        return kept
+def _read(dataset: PictureDataset, key: str) -> tuple[Images, FileSplit]:
+    entry = files.user_cache() / "folders" / f"{key[:32]}.npz"
+    if kept := array_cache.load_arrays(entry, key, "clean", "noisy", "outcomes"):
+        outcomes = json.loads(str(kept.pop("outcomes")))
+        return _settle(dataset, Images(**kept), outcomes)
     started = time.perf_counter()
-    cut, found = read()
-    images = np.stack(cut) if cut else np.zeros((0, *shape), np.uint8)
-    if time.perf_counter() - started > folder_cache.WORTH and len(images):
-        folder_cache.save(place, state, images, found)
-    return images, found
+    images, outcomes = _decode(dataset)
+    if images is not None and time.perf_counter() - started > CACHE_WORTH:
+        arrays = {name: array for name, array in images._asdict().items() if array is not None}
+        array_cache.save_arrays(entry, key, arrays | {"outcomes": np.array(json.dumps(outcomes))}, CACHE_LIMIT)
+    return _settle(dataset, images, outcomes)
 
 
-def settle(path: Path, names: list[str], images: np.ndarray, found: dict[str, Any]) -> Folder:
-    """The split and labels of `images`, which `found` says more of, from the files `names` in `path`; with warnings."""
-    skipped, counts = found["skipped"], found["counts"]
-    unreadable = ", ".join(skipped[:NAMED]) + (f" and {len(skipped) - NAMED} more" if len(skipped) > NAMED else "")
-    if skipped:
-        warnings.warn(f"left out of {path}, unreadable: {unreadable}", stacklevel=4)
-    for note, (first, count) in found["notes"].items():
-        warnings.warn(f"{path / first}{f' and {count - 1:,} more' if count > 1 else ''}: {note}", stacklevel=4)
-    if len(counts) < 2:
-        raise UserError(
-            f"{path} holds {len(counts) or 'no'} readable image: two are needed, to train and to test; "
-            f"unreadable: {', '.join(skipped[:NAMED])}"
-        )
-    if (images == images[0]).all():
-        raise UserError(
-            f"all images of {path} are equal as {' × '.join(map(str, images.shape[1:]))}: there is nothing to learn"
-        )
-    split = folder_split.split([Path(name) for name in counts], [Path(name) for name in names])
+def _decode(dataset: PictureDataset) -> tuple[Images | None, Outcomes]:
+    """Read the files on all cores, with a progress bar on a terminal."""
+    from rich import console, progress
+
+    folder, names = dataset.folder, dataset.inputs
+
+    def attempt(name: str) -> Cut:
+        try:
+            return dataset.cut(name)
+        except Misfit:
+            raise
+        except UserError as error:
+            return [], (str(error).removeprefix(f"{folder / name}: "),)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        # Pillow warns of a large image and refuses a huge one; only the second is left out. Odd metadata does not
+        # matter here.
+        warnings.simplefilter("ignore")
+        screen, hidden = console.Console(stderr=True), not sys.stderr.isatty()
+        cuts = pool.map(attempt, names)
+        bar = progress.track(cuts, f"reading {folder}", len(names), console=screen, transient=True, disable=hidden)
+        outcomes, images = {}, []
+        for name, (pages, notes) in zip(names, bar, strict=True):
+            outcomes[name] = [sum(page.count for page in pages), notes]
+            images += pages
+    if not images:
+        return None, outcomes
+    clean, noisy = zip(*images, strict=True)
+    return Images(np.concatenate(clean), None if noisy[0] is None else np.concatenate(noisy)), outcomes
+
+
+def _settle(dataset: PictureDataset, images: Images | None, outcomes: Outcomes) -> tuple[Images, FileSplit]:
+    """Split and label `images`, and warn of what is odd. The arrays of the split have an entry for each image."""
+    path, noted = dataset.folder, defaultdict(list)
+    if dataset.left_out:
+        warnings.warn(dataset.left_out, stacklevel=4)
+    if skipped := [f"{name} ({notes[0]})" for name, (count, notes) in outcomes.items() if not count]:
+        warnings.warn(f"left out of {path}, unreadable: {name_some(skipped)}", stacklevel=4)
+    counts = {name: count for name, (count, _) in outcomes.items() if count}
+    for name in counts:
+        for note in outcomes[name][1]:
+            noted[note].append(name)
+    for note, names in noted.items():
+        warnings.warn(f"{path}: {name_some(names)}: {note}", stacklevel=4)
+    if images is None or len(counts) < 2:
+        found = f"{path} holds {len(counts) or 'no'} readable image"
+        raise UserError(f"{found}: two are needed, to train and to test")
+    if all((array == array[0]).all() for array in images if array is not None):
+        size = " × ".join(map(str, images.shape[1:]))
+        raise UserError(f"all images of {path} are equal as {size}: there is nothing to learn")
+    split = folder_split.split_files([Path(name) for name in counts], [Path(name) for name in outcomes])
     for side, words in ((0, "to train"), (1, "to test")):
         if side not in split.test:
             raise UserError(f"{path} has no readable image {words}: {split.described}")
     if split.left_out:
         warnings.warn(f"left out of {path}: {split.left_out}", stacklevel=4)
     repeats = list(counts.values())
-    return Folder(
-        images,
-        None if split.labels is None else np.repeat(split.labels, repeats),
-        np.repeat(split.test, repeats),
-    )
+    labels = None if split.labels is None else np.repeat(split.labels, repeats)
+    return images, split._replace(test=np.repeat(split.test, repeats), labels=labels)

@@ -1,4 +1,4 @@
-"""Which noisy file belongs to which clean one, by their names."""
+"""Pairs of noisy and clean files, matched by their names."""
 
 import re
 from pathlib import Path
@@ -6,74 +6,65 @@ from typing import NamedTuple
 
 from jaxae.errors import UserError
 
-_PREFIX, _SUFFIX = re.compile(r"[^_\-. ]+[_\-. ]"), re.compile(r"[_\-. ][^_\-. ]+$")
-NAMED = 10  # files without a partner that are named before the others are only counted
-
 
 class Matched(NamedTuple):
-    """Pairs (noisy, clean) in the order of the noisy ones, what was left aside of the names, and who has no partner."""
+    """Files matched by name.
+
+    Attributes:
+        pairs: A noisy and a clean file each, in the order of the noisy ones.
+        how: A phrase that tells which words of the names were ignored; empty if none were.
+        alone: Files without a partner: noisy ones, then clean ones.
+    """
 
     pairs: list[tuple[Path, Path]]
-    how: str  # in words, empty where the names are the same
-    alone: list[Path]  # noisy ones, then clean ones
-
-    def describe_alone(self) -> str:
-        """Who has no partner, in words; empty where everyone has one."""
-        more = f" and {len(self.alone) - NAMED:,} more" if len(self.alone) > NAMED else ""
-        return ", ".join(str(path) for path in self.alone[:NAMED]) + more
+    how: str
+    alone: list[Path]
 
 
 def match(noisy: list[Path], clean: list[Path]) -> Matched:
     """Match paths within two folders by all but their suffixes.
 
-    A word that all names of a side begin with (``noisy_``) or end in (``_gt``) is left aside where that makes more
-    pairs. Raises UserError where no two belong together, or two files of one side to the same of the other.
+    A word that all names of one side begin with (`noisy_`) or end in (`_gt`) is ignored if that makes more pairs.
+
+    Raises:
+        UserError: There are no pairs, or a file has two partners.
     """
-    choices = []
-    for strip_noisy in _affixes(noisy):
-        for strip_clean in _affixes(clean):
-            by_key = {_key(path, strip_clean): path for path in clean}
-            keys = [_key(path, strip_noisy) for path in noisy]
-            found = len(set(keys) & by_key.keys())
-            choices.append((found, -bool(strip_noisy) - bool(strip_clean), strip_noisy, strip_clean))
-    found, _, strip_noisy, strip_clean = max(choices, key=lambda choice: choice[:2])
-    if not found:
-        raise UserError(
-            f"no noisy file has a clean one of the same name, as {noisy[0]} and {clean[0]} would be called alike "
-            "but for their suffixes, or a word before or behind"
-        )
-    by_key = _unique(clean, strip_clean)
-    pairs = [(path, by_key[key]) for key, path in _unique(noisy, strip_noisy).items() if key in by_key]
-    sides = (strip_noisy, "noisy"), (strip_clean, "clean")
-    named = [f"{affix!r} of the {side} ones" for affix, side in sides if affix]
-    how = f", {' and '.join(named)} left aside" if named else ""
-    lonely = [path for path in noisy if path not in {one for one, _ in pairs}]
-    lonely += [path for path in clean if path not in {other for _, other in pairs}]
-    return Matched(pairs, how, lonely)
+    choices = [(one, other) for one in _affixes(noisy) for other in _affixes(clean)]
+
+    def count(affixes: tuple[str, str]) -> tuple[int, int]:
+        shared = {_key(path, affixes[0]) for path in noisy} & {_key(path, affixes[1]) for path in clean}
+        return len(shared), affixes.count("")
+
+    best = max(choices, key=count)
+    keyed: list[dict[str, Path]] = [{}, {}]
+    for paths, affix, found in zip((noisy, clean), best, keyed, strict=True):
+        for path in paths:
+            if (twin := found.setdefault(_key(path, affix), path)) != path:
+                raise UserError(f"{twin} and {path} are called alike but for their suffixes: which one is meant?")
+    one, other = keyed
+    pairs = [(path, other[key]) for key, path in one.items() if key in other]
+    if not pairs:
+        differ = f"{noisy[0]} and {clean[0]} differ by more than a suffix or a word that all names have"
+        raise UserError(f"no noisy file has a clean one of the same name: {differ}")
+    ignored = [f"{affix!r} of the {side} ones" for affix, side in zip(best, ("noisy", "clean"), strict=True) if affix]
+    alone = [path for key, path in (*one.items(), *other.items()) if key not in one.keys() & other.keys()]
+    return Matched(pairs, f", {' and '.join(ignored)} ignored" if ignored else "", alone)
 
 
 def _affixes(paths: list[Path]) -> list[str]:
-    """Nothing, and the words that all names begin with or end in, where there are such."""
-    stems, found = [path.stem for path in paths], [""]
-    for word in (_PREFIX.match(stems[0]), _SUFFIX.search(stems[0])):
-        if word and len({_without(stem, word[0]) for stem in stems} - {""}) == len(set(stems)):
-            found.append(word[0])
-    return [affix for affix in found if all(_without(stem, affix) != stem for stem in stems) or not affix]
+    """The empty word, and the words that all names begin with or end in, if the names differ without them too."""
+    stems = {path.stem for path in paths}
+    words = re.match(r"[^_\-. ]+[_\-. ]", paths[0].stem), re.search(r"[_\-. ][^_\-. ]+$", paths[0].stem)
+
+    def is_apart(word: str) -> bool:
+        return len({rest for stem in stems if (rest := _without(stem, word)) not in ("", stem)}) == len(stems)
+
+    return ["", *(word[0] for word in words if word and is_apart(word[0]))]
 
 
 def _without(stem: str, affix: str) -> str:
-    return stem.removeprefix(affix) if _PREFIX.fullmatch(affix) else stem.removesuffix(affix)
+    return stem.removesuffix(affix) if affix[:1] in ("_", "-", ".", " ") else stem.removeprefix(affix)
 
 
 def _key(path: Path, affix: str) -> str:
-    return (path.parent / (_without(path.stem, affix) if affix else path.stem)).as_posix()
-
-
-def _unique(paths: list[Path], affix: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        key = _key(path, affix)
-        if key in found:
-            raise UserError(f"{found[key]} and {path} are called alike but for their suffixes: which one is meant?")
-        found[key] = path
-    return found
+    return (path.parent / _without(path.stem, affix)).as_posix()

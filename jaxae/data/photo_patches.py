@@ -1,9 +1,9 @@
 """`photo_patches`: colour images, 32×32×3, parts of the photographs that come with scikit-image, in drawn colours.
 
-A dozen photographs hold all the edges and textures that a small network learns from, but few colours, and a network
-trained on those alone shifts the others. So each patch keeps what lies about its mean, turned, mirrored, its channels
-exchanged and its contrast changed, and gets a mean colour that is drawn. Photographs are also taken reduced, as
-CIFAR-10's were, which gives detail of the size of a pixel.
+A dozen photographs have all the edges and textures that a small network learns from, but few colors, and a network
+trained on these alone shifts the others. So each patch is turned and mirrored, its channels are exchanged, its contrast
+is changed, and its mean color is replaced by a random one. Patches also come from reduced photographs, as CIFAR-10's
+images do, which have detail of the size of a pixel.
 
 The images of "test" are from other photographs than those of "train". The same versions of NumPy and scikit-image make
 the same pixels in every process; other versions may make others, which is why `description` records them.
@@ -33,21 +33,24 @@ SEED = 32
 CHUNK = 250  # images made at a time, each chunk from a random generator of its own
 REDUCTIONS = 1, 2, 4  # in size, along either axis
 CONTRAST = 0.7, 1.3
-WARMTH, GREENNESS = np.float32([1.0, 0.1, -1.0]), np.float32([-0.8, 1.0, -0.8])  # directions of red, green, blue
+WARMTH, GREENNESS = np.array([[1.0, 0.1, -1.0], [-0.8, 1.0, -0.8]], np.float32)  # directions of red, green, blue
 
 
 def description() -> str:
-    """What the images were made from, for the data set's record."""
-    return (
-        f"Patches of scikit-image's photographs {', '.join(sum(PHOTOGRAPHS.values(), ()))} in drawn colours "
-        f"(scikit-image {version('scikit-image')}, numpy {np.__version__})."
-    )
+    """What the images are made from, as the data set records it."""
+    names, versions = ", ".join(sum(PHOTOGRAPHS.values(), ())), f"scikit-image {version('scikit-image')}"
+    return f"Patches of scikit-image's photographs {names} in drawn colours ({versions}, numpy {np.__version__})."
 
 
 def generate(split: str, size: int) -> Iterator[tuple[UInt8[np.ndarray, "n 32 32 3"], None]]:
-    """The first `size` images, a multiple of `CHUNK`, in chunks.
+    """Make the first images of a split in chunks.
 
-    Raises UserError where scikit-image was installed without its photographs and they cannot be downloaded.
+    Args:
+        split: "train" or "test".
+        size: The number of images, a multiple of `CHUNK`.
+
+    Raises:
+        UserError: scikit-image was installed without its photographs, and they cannot be downloaded.
     """
     photographs = [_reduced(name) for name in PHOTOGRAPHS[split]]
     stream = list(SIZES).index(split)
@@ -85,7 +88,7 @@ def _patch(random: np.random.Generator, photographs: list[list[np.ndarray]]) -> 
     sizes = photographs[random.integers(len(photographs))]
     image = sizes[random.integers(len(sizes))]
     row, column = (random.integers(side - 31) for side in image.shape[:2])
-    patch = np.rot90(image[row : row + 32, column : column + 32], random.integers(4))
+    patch = np.rot90(image[row : row + 32, column : column + 32], int(random.integers(4)))
     return patch[:, :: random.choice([-1, 1]), random.permutation(3)]
 
 

@@ -1,4 +1,4 @@
-"""How a data set that is missing is prepared, once and whole."""
+"""Preparing a data set that is missing, once and completely."""
 
 import contextlib
 import difflib
@@ -9,70 +9,76 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from jaxae.data import folder, official
-from jaxae.data.layouts import Found
-from jaxae.data.places import EMBEDDED, default_data_dir, find
+from jaxae.data import official
+from jaxae.data.dataset import find_source
+from jaxae.data.layouts import OfficialData
+from jaxae.data.places import EMBEDDED, default_data_dir, find_prepared
 from jaxae.errors import UserError
 from jaxae.files import locked
 
-RETRIES = 5  # of a request; with TFDS's own 10 it takes 200 s to see that the network is lost
+RETRIES = 5  # of a request; TFDS's own 10 take minutes to notice that the network is lost
 
 
 def prepare(name: str, data_dir: Path | None = None, from_path: Path | None = None) -> Path:
-    """Prepare the data set `name` in `data_dir`, by default `default_data_dir`, and return its directory.
+    """Prepare a data set, unless it is prepared, and return its directory.
 
-    One that is prepared, in any of `data_dirs`, is left as it is.
+    Args:
+        name: The data set.
+        data_dir: Where it is prepared, by default `default_data_dir`.
+        from_path: The official files, or a folder that holds them, in any of the forms of `jaxae.data.layouts`. By
+            default they are downloaded. They are verified either way.
 
-    Official data is downloaded, or taken from the file or folder `from_path`, in any of the forms of
-    `jaxae.data.layouts`; it is verified either way.
-    UserError where the name is unknown, the files are missing, wrong or out of reach, or `data_dir` cannot be written.
+    Raises:
+        UserError: The name is unknown, the files are missing, wrong or out of reach, or `data_dir` cannot be written.
     """
-    asked, data_dir = data_dir, data_dir or default_data_dir()
-    if name.startswith(folder.PREFIX):
-        raise UserError(f"{name} needs no preparation: give it to --data.name as it is")
+    place, is_official, found = data_dir or default_data_dir(), name in official.OFFICIAL, None
+    if find_source(name).prefix:
+        raise UserError(f"{name} needs no preparation: give it to `data.name` as it is")
     if name in EMBEDDED and from_path is not None:
-        raise UserError(f"data set {name} is made by this program: prepare it without --from")
-    found = official.open_path(name, from_path) if name in official.BUILDERS and from_path is not None else None
-    if directory := find(name, asked):
+        raise UserError(f"data set {name} is made by this program: it takes no official files")
+    if is_official and from_path is not None:
+        found = official.find_official(name, from_path)
+    if directory := find_prepared(name, data_dir):
         return directory
-    if name not in EMBEDDED and name not in official.BUILDERS:
-        raise UserError(_why_not(name, data_dir))
-    if name in official.BUILDERS and from_path is None and (trouble := official.unreachable(name)):
-        raise UserError(
-            f"data set {name} is not prepared in {data_dir} and {trouble}: connect to the network, or fetch its "
-            f"official files and run `python -m jaxae.data prepare {name} --from PATH --data-dir {data_dir}`"
-        )
+    if not is_official and name not in EMBEDDED:
+        raise UserError(_why_not(name, place))
+    if is_official and found is None and (trouble := official.why_unreachable(name)):
+        by_hand = f"`python -m jaxae.data prepare {name} --from PATH --data-dir {place}`"
+        missing = f"data set {name} is not prepared in {place} and {trouble}"
+        raise UserError(f"{missing}: connect to the network, or fetch its official files and run {by_hand}")
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with _exclusive(data_dir / f".{name}.lock"):
+        place.mkdir(parents=True, exist_ok=True)
+        with _exclusive(place / f".{name}.lock"):
             # Another process may have prepared it while this one waited.
-            return find(name, data_dir) or _build(name, data_dir, found)
-    except OSError as error:
-        if error.errno is None:
+            return find_prepared(name, place) or _build(name, place, found)
+    except (OSError, RuntimeError) as error:  # ArrayRecord's writer loses the number, and TFDS has none for its own
+        is_full = any(sign in str(error) for sign in ("No space left on device", "Not enough disk space"))
+        number = errno.ENOSPC if is_full else getattr(error, "errno", None)
+        if number is None:
             raise
-        raise UserError(
-            f"cannot prepare {name} in {data_dir}: {os.strerror(error.errno).lower()}; "
-            "make room or rights there, or name another directory with --data-dir"
-        ) from error
+        why = os.strerror(number).lower()
+        raise UserError(f"cannot prepare {name} in {place}: {why}; name another directory") from error
 
 
-def _build(name: str, data_dir: Path, found: Found | Path | None) -> Path:
+def _build(name: str, data_dir: Path, found: OfficialData | None) -> Path:
     import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import downloader
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
     from tensorflow_datasets.core.download.util import DownloadError
 
+    from jaxae.data import builders
+
     print(f"preparing data set {name} in {data_dir} (once)", file=sys.stderr)
-    builder = _builder_class(name)(data_dir=str(data_dir), file_format="array_record")
-    if isinstance(found, Found):
-        builder.found = found
+    builder: Any = builders.find_builder(name)(data_dir=str(data_dir), file_format="array_record")
+    builder.found = found
     final = Path(builder.data_dir)
     for unfinished in final.parent.glob(f"incomplete.*_{final.name}"):  # of a killed process: this one has the lock
         shutil.rmtree(unfinished)
     downloader.MAX_RETRIES = RETRIES
-    config = tfds.download.DownloadConfig(manual_dir=found if isinstance(found, Path) else None, try_download_gcs=False)
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
@@ -81,47 +87,31 @@ def _build(name: str, data_dir: Path, found: Found | Path | None) -> Path:
     except NonMatchingChecksumError as error:
         raise UserError(f"a downloaded file of {name} is not the official one: {error}") from error
     except (requests.RequestException, DownloadError) as error:
-        raise UserError(f"the download of {name} broke off ({error}); try again, or use --from PATH") from error
-    except (RuntimeError, OSError) as error:  # ArrayRecord's writer loses the number, and TFDS has none for its own
-        signs = (os.strerror(errno.ENOSPC), "Not enough disk space")
-        if getattr(error, "errno", None) is not None or not any(sign in str(error) for sign in signs):
-            raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise UserError(f"the download of {name} broke off ({error}); try again, or fetch its files") from error
     return final
-
-
-def _builder_class(name: str):
-    if name in official.BUILDERS:
-        return official.builder_class(name)
-    from jaxae.data import embedded
-
-    return embedded.builder_class(name)
 
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """One process at a time; the others wait and say so."""
+    """Hold the lock `path`; a process that has to wait for it says so."""
     path.touch()
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(locked(path))
-        except BlockingIOError:
-            print(f"another process prepares this data set: waiting for {path}", file=sys.stderr)
-            held.enter_context(locked(path, wait=True))
+    try:
+        with locked(path):
+            pass
+    except BlockingIOError:
+        print(f"another process prepares this data set: waiting for {path}", file=sys.stderr)
+    with locked(path, wait=True):
         yield
 
 
 def _why_not(name: str, data_dir: Path) -> str:
     import tensorflow_datasets as tfds
 
-    base, _, config = name.partition("/")
-    known = [*EMBEDDED, *official.BUILDERS]
+    base, slash, config = name.partition("/")
     others = tfds.list_builders(with_community_datasets=False)
     if base in others:
-        return (
-            f"data set {name} is not prepared, and TFDS needs TensorFlow to prepare it: `pip install tensorflow`, then "
-            f"`tfds build {name} --data_dir={data_dir} --file_format=array_record`"
-        )
-    close = difflib.get_close_matches(base, [*known, *others], n=1)
-    meant = f"did you mean {close[0]}{'/' if config else ''}{config}?" if close else "`python -m jaxae.data list` helps"
+        build = f"`pip install tensorflow`, then `tfds build {name} --data_dir={data_dir} --file_format=array_record`"
+        return f"data set {name} is not prepared, and TFDS needs TensorFlow to prepare it: {build}"
+    close = difflib.get_close_matches(base, [*EMBEDDED, *official.OFFICIAL, *others], n=1)
+    meant = f"did you mean {close[0]}{slash}{config}?" if close else "`python -m jaxae.data list` helps"
     return f"there is no data set {name!r}; {meant}"

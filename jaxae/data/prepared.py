@@ -1,106 +1,143 @@
-"""A prepared TFDS data set: its builder, which of its features are image and label, and what damage is called."""
+"""Prepared TFDS data sets, decoded without TensorFlow: whole splits as arrays, or images by index."""
 
 import contextlib
-import warnings
+import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from jaxae.errors import UserError
 
-VALIDATION = ("validation", "val", "valid", "dev")
 CHUNK = 4096  # records read at a time: one call for many is fast, one call for all would fill the memory
 
 
-def open_builder(directory: Path):
-    """The TFDS builder of the prepared data set in `directory`. UserError where its description cannot be read."""
-    import tensorflow_datasets as tfds
+class StoredSplit:
+    """A split of the prepared data set in `directory`.
 
-    try:
-        builder = tfds.builder_from_directory(str(directory))
-        _ = builder.info.full_name, builder.info.features, builder.info.supervised_keys, builder.info.splits
-    except Exception as error:  # whatever TFDS, protobuf and JSON make of broken bytes
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"the data set in {directory} is damaged ({type(error).__name__}: {reason}); delete it and prepare it again"
-        ) from error
-    return builder
+    It gives images by index, see `jaxae.data.Images`, if it is stored as array_record.
 
+    Attributes:
+        directory: Where the data set is prepared.
+        split: The split as it is called there.
+        count: The number of its examples.
+        image_key: The feature that is the image.
+        label_key: The feature that is the class label, if there is one.
 
-def image_and_label(features, supervised_keys, name: str) -> tuple[str, str | None]:
-    """The keys of the image and of its class label, `image` and `label` or the supervised pair where there are many."""
-    import tensorflow_datasets as tfds
-
-    def pick(keys: list[str], preferred: tuple) -> str | None:
-        return next((key for key in (*preferred, *keys) if key in keys), None)
-
-    if not isinstance(features, tfds.features.FeaturesDict):
-        raise UserError(f"data set {name} has no image: its examples are {type(features).__name__}")
-    supervised = supervised_keys or ()
-    images = [
-        key
-        for key, feature in features.items()
-        if isinstance(feature, tfds.features.Image | tfds.features.Tensor)
-        and len(feature.shape) == 3
-        and feature.np_dtype == np.uint8
-    ]
-    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
-    image = pick(images, ("image", *supervised[:1]))
-    if image is None:
-        raise UserError(f"data set {name} has no uint8 image of rank 3; its features: {', '.join(features)}")
-    return image, pick(labels, ("label", *supervised[1:]))
-
-
-def find_split(info, split: str) -> str:
-    """The split called `split`; for the test split of a data set that has none, that for validation, with a warning.
-
-    Raises UserError where the data set has no such split.
+    Raises:
+        UserError: The description of the data set is damaged, there is no such split, or no image of bytes.
     """
-    if split in info.splits:
-        return split
-    if split == "test" and (other := next((name for name in VALIDATION if name in info.splits), None)):
-        warnings.warn(f"data set {info.full_name} has no split test: {other} takes its place", stacklevel=2)
-        return other
-    there = ", ".join(sorted(info.splits)) or "none"
-    raise UserError(
-        f"data set {info.full_name} has no split {split!r}; its splits: {there} "
-        "(--data.test-split names the one to test on)"
-    )
+
+    def __init__(self, directory: Path, split: str):
+        import tensorflow_datasets as tfds
+
+        self.directory, self.split = directory, split
+        with self._damage_explained():
+            self._builder: Any = tfds.builder_from_directory(str(directory))
+            info: Any = self._builder.info
+            if split not in info.splits:
+                there = f"its splits: {', '.join(sorted(info.splits)) or 'none'}; see `test_split`"
+                raise UserError(f"data set {info.full_name} has no split {split!r}; {there}")
+            self.count = info.splits[split].num_examples
+            self.image_key, self.label_key = _image_and_label(info)
+            # Only these two features are decoded, whatever else an example holds.
+            features = {key: info.features[key] for key in (self.image_key, self.label_key) if key}
+            self._features: Any = tfds.features.FeaturesDict(features)
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, ...]:
+        """The number of images and their shape."""
+        shape = self._features[self.image_key].shape
+        with self._damage_explained():
+            if None in shape:  # an image tells
+                shape = self._features.deserialize_example_np(next(self._serialized()))[self.image_key].shape
+        return (self.count, *shape)
+
+    def __getitem__(self, indices: Int[np.ndarray, " k"]) -> UInt8[np.ndarray, "k h w c"]:
+        images = np.empty((len(indices), *self.shape[1:]), np.uint8)
+        with self._damage_explained():
+            for start in range(0, len(indices), CHUNK):
+                records = self.by_index.__getitems__(indices[start : start + CHUNK].tolist())
+                for number, record in enumerate(records, start):
+                    images[number], _ = self._decode(record)
+        return images
+
+    @functools.cached_property
+    def by_index(self) -> Any:
+        """The serialized examples by index.
+
+        Raises:
+            UserError: They are not stored as array_record.
+        """
+        info = self._builder.info
+        if info.file_format.value != "array_record":
+            what = f"data set {info.full_name} is stored as {info.file_format.value}, which cannot be read by index"
+            raise UserError(f"{what}: prepare it with --file_format=array_record, or use `placement` device")
+        with self._damage_explained():
+            return self._builder.as_data_source(self.split).data_source
+
+    def _serialized(self) -> Iterator[bytes]:
+        """All serialized examples, in the order in which they are stored."""
+        if self._builder.info.file_format.value == "tfrecord":  # the format that TFDS writes with TensorFlow
+            for file in self._builder.info.splits[self.split].filepaths:
+                yield from _tfrecords(Path(file))
+            return
+        for start in range(0, self.count, CHUNK):
+            yield from self.by_index.__getitems__(range(start, min(start + CHUNK, self.count)))
+
+    def _decode(self, record: bytes) -> tuple[UInt8[np.ndarray, "h w c"], int]:
+        """The image of a serialized example and its label, 0 if there is none."""
+        example = self._features.deserialize_example_np(record)
+        image = example[self.image_key]
+        if image.shape != self.shape[1:]:
+            sizes = f"the images of {self._builder.info.full_name} vary in size ({self.shape[1:]} and {image.shape})"
+            raise UserError(f"{sizes}: export them as files and use folder:PATH, which crops and resizes")
+        return image, int(example.get(self.label_key, 0))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All `images`, uint8 [n, height, width, channels], and their `labels`, int64 [n], empty if there are none.
+
+        Raises:
+            UserError: The data set is damaged, or the images vary in size.
+        """
+        done, images, labels = 0, np.zeros(self.shape, np.uint8), np.zeros(self.count, np.int64)
+        with self._damage_explained():
+            for done, record in enumerate(self._serialized(), 1):
+                images[done - 1], labels[done - 1] = self._decode(record)
+            if done != self.count or not done:
+                raise ValueError(f"it holds {done} of {self.count} images")
+        return {"images": images, "labels": labels if self.label_key else labels[:0]}
+
+    @contextlib.contextmanager
+    def _damage_explained(self) -> Iterator[None]:
+        """Turn every error of TFDS, ArrayRecord, protobuf, JSON and OpenCV into a UserError."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            remedy = "delete it and prepare it again"
+            raise UserError(f"the data set in {self.directory} is damaged ({reason}); {remedy}") from error
 
 
-def sizes_vary(name: str, one: tuple[int, ...], other: tuple[int, ...]) -> UserError:
-    """The error for images of shapes `one` and `other` in a data set."""
-    return UserError(
-        f"the images of {name} vary in size ({one} and {other}), and a network needs one: "
-        "export them as files and use folder:PATH, which crops and resizes"
-    )
+def _image_and_label(info: Any) -> tuple[str, str | None]:
+    """The keys of image and label. Of several, those called so are taken, else the supervised ones, else the first."""
+    import tensorflow_datasets as tfds
 
-
-@contextlib.contextmanager
-def damage_explained(builder) -> Iterator[None]:
-    """Turn whatever the readers of TFDS, ArrayRecord, protobuf and OpenCV make of broken bytes into a UserError."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"data set {builder.info.full_name} in {builder.data_dir} is damaged ({reason}); "
-            "delete it and prepare it again"
-        ) from error
-
-
-def serialized(builder, split: str) -> Iterator[bytes]:
-    """Serialized examples; TFRecord files, the format TFDS writes with TensorFlow, are read here."""
-    if builder.info.file_format.value == "tfrecord":
-        for file in builder.info.splits[split].filepaths:
-            yield from _tfrecords(Path(file))
-        return
-    source = builder.as_data_source(split).data_source
-    for start in range(0, len(source), CHUNK):
-        yield from source.__getitems__(range(start, min(start + CHUNK, len(source))))
+    kinds: Any = tfds.features.Image | tfds.features.Tensor
+    supervised, features, images, labels = info.supervised_keys or (), dict(info.features), [], []
+    for key, feature in features.items():
+        if isinstance(feature, tfds.features.ClassLabel):
+            labels.append(key)
+        elif isinstance(feature, kinds) and len(feature.shape) == 3 and feature.np_dtype == np.uint8:
+            images.append(key)
+    image = next((key for key in ("image", *supervised[:1], *images) if key in images), None)
+    if image is None:
+        raise UserError(f"data set {info.full_name} has no uint8 image of rank 3; its features: {', '.join(features)}")
+    return image, next((key for key in ("label", *supervised[1:], *labels) if key in labels), None)
 
 
 def _tfrecords(path: Path) -> Iterator[bytes]:
@@ -112,6 +149,6 @@ def _tfrecords(path: Path) -> Iterator[bytes]:
         while header := file.read(12):
             length = int.from_bytes(header[:8], "little")
             record = file.read(length)
-            if len(header) != 12 or len(record) != length or len(file.read(4)) != 4:
+            if len(file.read(4)) != 4:
                 raise ValueError(f"{path.name} is truncated")
             yield record

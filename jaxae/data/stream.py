@@ -1,13 +1,11 @@
-"""Training images that stay on the host and come to the device in chunks of batches.
+"""Training images that stay on the host and are moved to the device in chunks of batches.
 
-The order is the one in which the device itself would take them, so a run on a stream is the same run.
+They come in the order in which images on the device are taken, so that both give the same run.
 """
 
 import dataclasses
-import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,64 +13,72 @@ from jax import Array
 from jax.sharding import Sharding
 from jaxtyping import Int, UInt8
 
+from jaxae.data.images import Images
+
 CHUNK_BYTES = 32 * 2**20
-
-
-@runtime_checkable
-class Source(Protocol):
-    """Images read by index: an array in memory, one mapped from a file, or `jaxae.data.records.Records`."""
-
-    shape: tuple[int, ...]  # n, height, width, channels
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, indices: Int[np.ndarray, " k"]) -> UInt8[np.ndarray, "k h w c"]: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """`source`, to be brought to the device about `chunk_bytes` at a time; two chunks are there at once."""
+    """Images on the host, for a device that holds two chunks of them at a time.
 
-    source: Source
+    Attributes:
+        images: NumPy arrays, or objects read by index.
+        chunk_bytes: About the size of a chunk.
+    """
+
+    images: Images
     chunk_bytes: int = CHUNK_BYTES
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of all images."""
-        return self.source.shape
+        """The shape of all (clean) images."""
+        return self.images.shape
 
     def __len__(self) -> int:
-        return len(self.source)
+        return self.images.count
 
     def chunk_shape(self, steps: int, batch_size: int) -> tuple[int, ...]:
-        """[steps, batch, height, width, channels] of a chunk, for an epoch of so many steps."""
-        batch_bytes = batch_size * int(np.prod(self.shape[1:]))
+        """The shape [steps, batch, height, width, channels] of each array of a chunk, for epochs of `steps` steps."""
+        batch_bytes = batch_size * self.images.nbytes // len(self)
         return (min(steps, max(1, self.chunk_bytes // batch_bytes)), batch_size, *self.shape[1:])
 
     def chunks(
         self, order: Int[np.ndarray, "steps batch"], steps: int, sharding: Sharding
-    ) -> Iterator[tuple[UInt8[Array, "chunk batch h w c"], int]]:
-        """The batches of `order`, which ends an epoch of `steps` steps, in chunks of one shape; how many are in each.
+    ) -> Iterator[tuple[Images, int]]:
+        """The batches of an epoch, in chunks of one shape, and the number of batches in each.
 
-        A process reads those images alone that `sharding` places on its own devices.
+        Each process reads only the images that `sharding` places on its own devices.
+
+        Args:
+            order: The images of each batch: the last rows of an epoch.
+            steps: The number of steps of a whole epoch.
+            sharding: Where a chunk is placed.
         """
         shape = self.chunk_shape(steps, order.shape[1])
         for start in range(0, len(order), shape[0]):
             part = order[start : start + shape[0]]
+            yield jax.tree.map(lambda array, part=part: _put(array, part, shape, sharding), self.images), len(part)
 
-            def read(index: tuple[slice, ...], part: np.ndarray = part) -> np.ndarray:
-                mine = part[:, index[1]]
-                images = np.zeros((shape[0], mine.shape[1], *shape[2:]), np.uint8)
-                images[: len(mine)] = self.source[mine.ravel()].reshape(*mine.shape, *shape[2:])
-                return images
 
-            yield jax.make_array_from_callback(shape, sharding, read), len(part)
+def _put(
+    source: Any, part: Int[np.ndarray, "k batch"], shape: tuple[int, ...], sharding: Sharding
+) -> UInt8[Array, "steps batch h w c"]:
+    """The batches `part` of `source`, with zeros up to `shape`, on the devices of `sharding`."""
+
+    def read(index: Any) -> np.ndarray:
+        mine = part[:, index[1]]
+        images = np.zeros((shape[0], mine.shape[1], *shape[2:]), np.uint8)
+        images[: len(mine)] = source[mine.ravel()].reshape(*mine.shape, *shape[2:])
+        return images
+
+    return jax.make_array_from_callback(shape, sharding, read)
 
 
 def fits_device(size: int) -> bool:
-    """Whether `size` bytes of images take at most half of what each device can hold beside everything else.
+    """Whether `size` bytes of images take at most half of the memory of each device.
 
-    A CPU's devices share the host's free memory, of which the images on the host take their part too.
+    The devices of a CPU share the host's free memory with the images on the host.
     """
     devices = jax.local_devices()
     memory = (devices[0].memory_stats() or {}).get("bytes_limit")
@@ -85,9 +91,7 @@ def fits_host(size: int) -> bool:
 
 
 def host_memory() -> int:
-    """Bytes that are free on the host; where only Linux says that, all that it has."""
-    lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """The free memory of the host in bytes."""
+    import psutil  # the core works without it where nothing is streamed
+
+    return psutil.virtual_memory().available

@@ -2,43 +2,39 @@
 
     python -m jaxae.experiments.sweep --seeds 0..7 --noise.factor 0.1 0.3 0.5 --run-dir runs/sweep
 
-Each member gets a run directory of its own below `--run-dir`, a run like any other; `table.md`, `spread.png` and
-`comparison.html` beside them compare the members. A sweep is saved after each epoch and goes on with `--resume`.
+Each member gets a run directory below `--run-dir`, a run like any other; `table.md` and `comparison.html`
+compare the members. A sweep is saved after each epoch and continues with `--resume`.
 """
 
 import dataclasses
 import itertools
-import json
 import os
 import shlex
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import msgspec
 import tyro
 
 from jaxae import command, files, report
 from jaxae.command import accelerator, machine, stopping
 from jaxae.command.progress import Progress
-from jaxae.config import Config, DataConfig, DataPlace, Launch, LogConfig, NoiseConfig, TrainConfig, differences
+from jaxae.config import Config, DataConfig, DataPlace, Launch, LogConfig, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
-from jaxae.experiments import cifar10_denoise, cifar10_reconstruct, mnist_denoise, runner, sweep_table
+from jaxae.experiments import running
+from jaxae.experiments.catalog import EXPERIMENTS
 from jaxae.experiments.members import train_members
-from jaxae.experiments.plan import make_plan
-from jaxae.run import directory, figures
+from jaxae.experiments.resolving import resolve
+from jaxae.runs import directory
 from jaxae.training import parallel
 
-EXPERIMENTS = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (mnist_denoise, cifar10_denoise, cifar10_reconstruct)
-}
 RECORD = "sweep.json"
 
 
 @dataclass(frozen=True)
 class SweepNoise:
-    """How the networks' input is corrupted."""
+    """The noise on the networks' input."""
 
     kind: str | None = None
     """Kinds of noise as for a single run, or none; by default the experiment's own."""
@@ -50,9 +46,9 @@ class SweepNoise:
 
 @dataclass(frozen=True)
 class SweepTrain(TrainConfig):
-    """How the networks are trained."""
+    """The training."""
 
-    learning_rate: tuple[float, ...] = ()
+    learning_rate: tuple[float, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
     """Learning rates; by default the recipe's own."""
 
     def __post_init__(self):
@@ -61,7 +57,8 @@ class SweepTrain(TrainConfig):
 
     def at(self, rate: float | None) -> TrainConfig:
         """The same for a single run with this learning rate."""
-        return TrainConfig(**dataclasses.asdict(self) | {"learning_rate": rate})
+        fields: dict[str, Any] = dataclasses.asdict(self) | {"learning_rate": rate}
+        return TrainConfig(**fields)
 
 
 @dataclass(frozen=True)
@@ -69,30 +66,32 @@ class SweepConfig:
     """What is trained."""
 
     experiment: Literal["mnist_denoise", "cifar10_denoise", "cifar10_reconstruct"] = "mnist_denoise"
-    """What is trained."""
+    """The experiment."""
     seeds: tuple[str, ...] = ("0..3",)
     """Seeds, or ranges of them such as 0..7, both ends included."""
     data: DataConfig = field(default_factory=DataConfig)
     noise: SweepNoise = field(default_factory=SweepNoise)
     train: SweepTrain = field(default_factory=SweepTrain)
-    recipe: Literal["plain", "fast"] = "plain"
-    """How the optimizer is driven."""
+    recipe: str = Config.recipe
+    """The optimizer and its schedule, as for a single run."""
+    network: str = "auto"
+    """The network, as for a single run."""
 
 
 @dataclass(frozen=True)
 class SweepLaunch:
-    """How it is launched."""
+    """How the sweep is launched."""
 
     data: DataPlace = field(default_factory=DataPlace)
     log: LogConfig = field(default_factory=LogConfig)
     run_dir: Path | None = None
-    """Where the runs are written; by default runs/sweep-DATE-TIME."""
+    """The directory of the runs; by default runs/sweep-DATE-TIME."""
     resume: bool = False
-    """Go on with the sweep in --run-dir; what the command line leaves out is the sweep's own."""
+    """Continue the sweep in --run-dir; options that are omitted are the sweep's own."""
 
     def __post_init__(self):
         if self.resume and self.run_dir is None:
-            raise UserError("--resume needs --run-dir: the directory of the sweep to go on with")
+            raise UserError("`resume` needs `run_dir`: the directory of the sweep to continue")
 
 
 @dataclass(frozen=True)
@@ -104,21 +103,21 @@ class Arguments:
 
 
 def parse_seeds(texts: tuple[str, ...]) -> list[int]:
-    """``("0..2", "7")`` as [0, 1, 2, 7]. Raises UserError for what is no such list."""
+    """Return ``("0..2", "7")`` as [0, 1, 2, 7]; UserError for anything else than such a list."""
     seeds: list[int] = []
     for text in texts:
         low, dots, high = text.partition("..")
         try:
             seeds += range(int(low), int(high if dots else low) + 1)
         except ValueError:
-            raise UserError(f"--seeds {text}: neither a seed nor a range like 0..7") from None
+            raise UserError(f"`seeds` {text}: neither a seed nor a range like 0..7") from None
     if not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"--seeds {' '.join(texts)}: names {'no seed' if not seeds else 'a seed twice'}")
+        raise UserError(f"`seeds` {' '.join(texts)}: names {'no seed' if not seeds else 'a seed twice'}")
     return seeds
 
 
 def member_configs(config: SweepConfig) -> dict[str, Config]:
-    """The configuration of each member by its directory's name, by seeds, then factors, then learning rates."""
+    """Return the configuration of each member by the name of its directory."""
     base = EXPERIMENTS[config.experiment].config.noise
     members = {}
     for seed, factor, rate in itertools.product(
@@ -130,83 +129,83 @@ def member_configs(config: SweepConfig) -> dict[str, Config]:
             noise=NoiseConfig(config.noise.kind or base.kind, factor, config.noise.clip),
             train=config.train.at(rate),
             recipe=config.recipe,
+            network=config.network,
             seed=seed,
         )
     return members
 
 
-def read_record(folder: Path) -> SweepConfig:
-    """What the sweep in `folder` trains. Raises UserError where there is none."""
-    try:
-        return msgspec.convert(json.loads((folder / RECORD).read_bytes()), SweepConfig)
-    except (OSError, ValueError, TypeError, RecursionError, UserError) as error:
-        raise UserError(f"{folder} holds no sweep to resume: {error}; name another --run-dir") from error
-
-
-def check_folder(config: SweepConfig, launch: SweepLaunch) -> None:
-    """Refuse a `launch.run_dir` that holds anything but the sweep to be resumed."""
-    if launch.resume and launch.run_dir.exists() and any(launch.run_dir.iterdir()):
-        old = read_record(launch.run_dir)
-        # whether it may be given more epochs, each member's own directory decides
-        old = dataclasses.replace(old, train=dataclasses.replace(old.train, epochs=config.train.epochs))
-        if changed := differences(old, config):
-            raise UserError(f"{launch.run_dir} holds a sweep that differs: {'; '.join(changed)}; name another")
-    elif launch.run_dir.exists() and (not launch.run_dir.is_dir() or any(launch.run_dir.iterdir())):
-        raise UserError(f"{launch.run_dir} is not empty: name another --run-dir, or add --resume")
-
-
-def sweep(config: SweepConfig, launch: SweepLaunch) -> list[report.Run]:
-    """Train and write all members; those that have not diverged."""
-    experiment, folder = EXPERIMENTS[config.experiment], launch.run_dir
-    plans = [
-        make_plan(experiment, member, Launch(launch.data, launch.log, run_dir=folder / name, resume=launch.resume))
+def train_sweep(config: SweepConfig, launch: SweepLaunch, folder: Path) -> list[report.Run]:
+    """Train all members and write them into `folder`; returns those that have not diverged."""
+    experiment = EXPERIMENTS[config.experiment]
+    runs = [
+        resolve(experiment, member, Launch(launch.data, launch.log, run_dir=folder / name, resume=launch.resume))
         for name, member in member_configs(config).items()
     ]
-    again = ["python", "-m", "jaxae.experiments.sweep", "--run-dir", str(folder), "--resume"]
-    stopping.advise(f"go on with: {shlex.join(again)}")
+    again = [*command.module_words("jaxae.experiments.sweep"), "--run-dir", str(folder), "--resume"]
+    stopping.set_advice(f"continue with: {shlex.join(again)}")
     accelerator.warn_if_unused()
-    with directory.locked(folder), Progress(plans[0].config.train.epochs) as progress:
-        files.write_json(folder / RECORD, dataclasses.asdict(config))
-        for plan in plans:
-            with directory.locked(plan.launch.run_dir):
-                directory.claim(plan.config, plan.launch, plan.trained_on)
-        progress.say(f"{len(plans)} networks at once on {machine.device()['kind']}, metrics are means over them")
-        members = train_members(plans, folder, progress)
+    with directory.locked_run(folder), Progress(runs[0].config.train.epochs or 0) as progress:
+        directory.write_group(folder / RECORD, config)
+        for run in runs:
+            with directory.locked_run(run.run_dir):
+                running.claim_run(run)
+        kind = machine.device()["kind"]
+        progress.say(f"training {len(runs)} networks at once on {kind}; metrics are means over them")
+        members = train_members(runs, folder, progress)
     for member in members:
         if member.diverged:
-            kept = "holds the state before it" if member.history else "holds no state"
-            warnings.warn(f"{member.plan.launch.run_dir} is left out: {member.diverged}; it {kept}", stacklevel=1)
-    ended_well = [member for member in members if not member.diverged]
-    if not ended_well:
-        raise UserError("no member could be trained: try lower rates with --train.learning-rate")
-    return [runner.finish(member.plan, member.state, member.scores, "sweep") for member in ended_well]
+            warnings.warn(f"{member.resolved.run_dir} is left out: {member.diverged}", stacklevel=1)
+    finished = [
+        running.finish_run(member.resolved, member.state, member.scores, "sweep")
+        for member in members
+        if not member.diverged and member.state is not None and member.scores is not None
+    ]
+    if not finished:
+        raise UserError("no member could be trained: try a lower `learning_rate`")
+    return finished
+
+
+def markdown_table(members: list[report.Run]) -> str:
+    """Return a table of the tests' primary metric, with a row for members that differ in nothing but the seed."""
+    groups: dict[str, list[report.Run]] = {}
+    for member in members:
+        label = f"{member.test.noise_description}, rate {member.config.train.learning_rate:g}"
+        groups.setdefault(label, []).append(member)
+    metric = members[0].metric
+    table = f"| noise, learning rate | seeds | mean {metric.heading} | lowest | highest |\n|---|---:|---:|---:|---:|\n"
+    for label, group in groups.items():
+        values = [member.summary["test"][metric.name] for member in group]
+        collapsed = sum(member.summary["health"]["outputs_collapsed"] for member in group)
+        note = f" ({collapsed} of {len(group)} collapsed: nearly the same output for every image)" if collapsed else ""
+        cells = [metric.format(value, unit=False) for value in (sum(values) / len(values), min(values), max(values))]
+        table += f"| {label}{note} | {len(group)} | {' | '.join(cells)} |\n"
+    return table
 
 
 def main() -> None:
-    """Sweep as the command line says; of a sweep that is resumed, what it leaves out is the sweep's own."""
-    given = command.parse(Arguments, description=__doc__)
+    """Train a sweep as the command line says; a resumed sweep keeps the options that it leaves out."""
+    given = command.parse_arguments(Arguments, description=__doc__)
     folder = given.launch.run_dir
-    if given.launch.resume and (folder / RECORD).exists():
-        started = read_record(folder)
+    if given.launch.resume and folder is not None and (folder / RECORD).exists():
+        started = directory.read_group(folder / RECORD, SweepConfig)
         first = directory.load_launch(folder / next(iter(member_configs(started))))
         place = dataclasses.replace(first.data, placement="auto")
-        given = command.parse(Arguments, description=__doc__, default=Arguments(started, SweepLaunch(place)))
+        given = command.parse_arguments(Arguments, description=__doc__, default=Arguments(started, SweepLaunch(place)))
     config, launch = given.config, given.launch
-    if launch.run_dir is None:
-        launch = SweepLaunch(launch.data, launch.log, directory.default("sweep"))
-    check_folder(config, launch)
+    folder = launch.run_dir or directory.default_run_dir("sweep")
+    if not launch.resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty: name another `run_dir`, or add `resume`")
+    directory.check_group(folder / RECORD, config, ["--train.epochs"])  # the members decide about those
     command.enable_compilation_cache()
-    # On a CPU a device a core, each with its share of the members: 1.1 times as fast as each member on all cores.
+    # on a CPU one device per core, each with a share of the members, which is faster than one member on all cores
     parallel.request_cpu_devices(os.cpu_count())
-    runs, folder = sweep(config, launch), launch.run_dir
-    groups = sweep_table.group(runs)
-    files.write_text(folder / "table.md", sweep_table.table(groups))
-    figures.save(sweep_table.spread(groups), folder / "spread.png")
-    report.write_or_warn(folder / "comparison.html", report.comparison, *runs)
-    print(
-        f"{sweep_table.table(groups)}written: {folder}/ (table.md, spread.png, comparison.html, a run for each member)"
-    )
+    runs = train_sweep(config, launch, folder)
+    table = markdown_table(runs)
+    files.write_text(folder / "table.md", table)
+    report.write_or_warn(folder / "comparison.html", report.comparison_page, *runs)
+    print(f"{table}written: {folder}/ (table.md, comparison.html, a run for each member)")
 
 
 if __name__ == "__main__":
-    command.run_main(main, f"{runner.LESS}, or fewer members at once")
+    command.run_main(main, f"{running.OUT_OF_MEMORY_REMEDY}, or fewer members at once")

@@ -1,10 +1,10 @@
-"""Noise on images: each kind is a pure function ``f(key, images, strength, *, clip=False) -> images``.
+"""Kinds of noise: pure functions ``f(key, images, strength, *, clip=False) -> images``.
 
-Images are floats in [0, 1], ``[..., height, width, channels]``, of any rank from 3 on and any float dtype. The result
-has the same shape and dtype; it leaves [0, 1] where the noise takes it there, unless `clip` is true. The strength (a
-factor, a probability or a peak) is a number, or an array that broadcasts to the leading axes: one for each image. Noise
-is drawn and added in float32 (float64 for float64 images) and rounded once, since half-precision draws are coarse. All
-works under `jit`, `vmap` and `grad`; a value that is replaced has gradient 0, and so has a probability.
+Images are floats in [0, 1], [..., height, width, channels], of any rank from 3 on and any float dtype. The result has
+the same shape and dtype, and may leave [0, 1] unless `clip` is true. The strength (a factor, a probability or a peak)
+is a number, or an array that broadcasts to the leading axes: one for each image. Noise is drawn and added in float32
+(float64 for float64 images) and rounded once, because half-precision draws are coarse. Everything works under `jit`,
+`vmap` and `grad`; replaced values and probabilities have gradient 0.
 """
 
 import functools
@@ -17,47 +17,66 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
+from jaxae.errors import UserError
 from jaxae.ops import random
+from jaxae.registry import Registry
 
 Images = Float[Array, "*batch height width channels"]
 Strength = Real[ArrayLike, "..."]
 
 
 class Kind(NamedTuple):
-    """A kind of noise that the command line can name."""
+    """A kind of noise that the command line can name.
+
+    Attributes:
+        function: see the module.
+        strength: what the strength is: "factor", "probability" or "peak".
+        default: the strength where none is given.
+        keeps_mean: whether the mean over many draws is the image itself.
+    """
 
     function: Callable[..., Array]
-    strength: str  # what its strength is, factor, probability or peak
+    strength: str
     default: float
-    keeps_mean: bool  # whether the mean over many draws is the image itself
+    keeps_mean: bool
 
 
-KINDS: dict[str, Kind] = {}
+KINDS: Registry[Kind] = Registry("kind of noise")
+STRENGTHS = ("factor", "probability", "peak")
 
 
 def kind(default: float, keeps_mean: bool = False) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
-    """Make a kind of noise, under its own name, of the decorated ``draw(key, images, strength)``.
+    """Return a decorator that registers ``draw(key, images, strength)`` as a kind of noise under its own name.
 
-    draw: gets images in float32 or float64 and the strength in that dtype, shaped to multiply them; the name of its
-        third parameter says what the strength is: factor, probability or peak. Options may follow.
-    default: the strength where none is given.
-    keeps_mean: whether the mean over many draws is the image itself.
+    `draw` gets images in float32 or float64, and the strength in that dtype, shaped to multiply them. The name of its
+    third parameter says what the strength is: factor, probability or peak. Further parameters are options.
+
+    Args:
+        default: the strength where none is given.
+        keeps_mean: whether the mean over many draws is the image itself.
+
+    Raises:
+        UserError: if the third parameter has another name.
     """
 
     def decorate(draw: Callable[..., Array]) -> Callable[..., Array]:
         signature = inspect.signature(draw)
+        strength = [*signature.parameters, "", "", ""][2]
+        if strength not in STRENGTHS:
+            raise UserError(f"noise {draw.__name__}: its third parameter must be one of {', '.join(STRENGTHS)}")
         clip = inspect.Parameter("clip", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
 
         @functools.wraps(draw)
-        def noisy(key: PRNGKeyArray, images: Array, strength: Any, *, clip: bool = False, **options: Any) -> Array:
+        def noisy(key: PRNGKeyArray, images: Array, value: Any, *, clip: bool = False, **options: Any) -> Array:
             dtype = jnp.float64 if images.dtype == jnp.float64 else jnp.float32
-            strength = jnp.asarray(strength, dtype)[..., None, None, None]
-            strength = jnp.broadcast_to(strength, (*images.shape[:-3], 1, 1, 1))
-            drawn = draw(key, images.astype(dtype), strength, **options)
+            value = jnp.asarray(value, dtype)[..., None, None, None]
+            value = jnp.broadcast_to(value, (*images.shape[:-3], 1, 1, 1))
+            drawn = draw(key, images.astype(dtype), value, **options)
             return (jnp.clip(drawn, 0, 1) if clip else drawn).astype(images.dtype)
 
-        noisy.__signature__ = signature.replace(parameters=[*signature.parameters.values(), clip])
-        KINDS[draw.__name__] = Kind(noisy, list(signature.parameters)[2], default, keeps_mean)
+        shown = signature.replace(parameters=[*signature.parameters.values(), clip])
+        noisy.__signature__ = shown  # pyright: ignore[reportAttributeAccessIssue]
+        KINDS[draw.__name__] = Kind(noisy, strength, default, keeps_mean)
         return noisy
 
     return decorate
@@ -90,7 +109,7 @@ def poisson(key: PRNGKeyArray, images: Images, peak: Strength) -> Images:
     straight-through estimator of Bengio et al., arXiv:1308.3432).
     """
     mean = jnp.maximum(images, 0)
-    counts = random.poisson(key, jax.lax.stop_gradient(mean * peak))
+    counts = random.sample_poisson(key, jax.lax.stop_gradient(mean * peak))
     sample = counts * jax.lax.stop_gradient(1 / peak)
     return sample + (mean - jax.lax.stop_gradient(mean))
 
@@ -118,7 +137,7 @@ def salt_and_pepper(key: PRNGKeyArray, images: Images, probability: Strength) ->
 def masking(key: PRNGKeyArray, images: Images, probability: Strength) -> Images:
     """Each pixel becomes 0 in all its channels with this probability.
 
-    The corruption of the first denoising autoencoders (Vincent et al., ICML 2008, section 2.3).
+    The noise of the first denoising autoencoders (Vincent et al., ICML 2008, section 2.3).
     """
     return jnp.where(jax.random.uniform(key, (*images.shape[:-1], 1), images.dtype) < probability, 0, images)
 

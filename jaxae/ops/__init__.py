@@ -1,12 +1,10 @@
-"""Ways to compute a convolution and a transposed convolution, and the one place that picks among them.
+"""Convolution backends, the choice among them, and the one place that compiles programs.
 
-A way of computing is an :class:`Ops`: the layout it works in, two pure functions on arrays of that layout, and the
-options the compiler needs to make them fast. Kernels are ``[height, width, in, out]`` whatever the way, so parameters
-do not depend on it. A network calls ``enter`` once on its input and ``leave`` once on its output, and stays in the
-layout between.
+A network calls ``enter`` once on its input and ``leave`` once on its output, and stays in the backend's layout between.
+Kernels are ``[height, width, in, out]`` for every backend, so parameters do not depend on it.
 
-Every program is made by `jit` here, which gives the compiler those options: `jax.jit` itself is banned elsewhere (by
-ruff), since a network under it would run slower than it can without a word.
+Programs are compiled by `jit`, which passes the compiler options that a backend needs to be fast; ruff bans `jax.jit`
+elsewhere, since a network would silently run slower under it.
 """
 
 import functools
@@ -16,63 +14,66 @@ from typing import Any
 import jax
 from jax.stages import Wrapped
 
-from jaxae.errors import UserError
-from jaxae.ops import lanes, micro, random, unfold, xla
-from jaxae.ops.types import Ops
+from jaxae.ops import lanes, microbatch, random, unfold, xla
+from jaxae.ops.backend import Backend
+from jaxae.registry import Registry
 
-__all__ = ["WAYS", "Ops", "compiler_options", "jit", "micro", "pick", "random", "resolve"]
+__all__ = ["BACKENDS", "REFERENCE", "Backend", "compiler_options", "jit", "microbatch", "random", "resolve_backend"]
 
-# "xla_in_parts" differs from "xla" in the micro-batches that `jaxae.models` gives it: XLA's compiler for TPUs takes
-# minutes over a convolution of few channels on a large batch.
-WAYS: dict[str, Ops] = {"xla": xla.OPS, "lanes": lanes.OPS, "unfold": unfold.OPS, "xla_in_parts": xla.OPS}
+BACKENDS: Registry[Backend] = Registry("convolution backend")
+BACKENDS["xla"], BACKENDS["lanes"], BACKENDS["unfold"] = xla.BACKEND, lanes.BACKEND, unfold.BACKEND
+# "xla_in_parts" differs from "xla" only in its microbatches (see `jaxae.networks`): XLA's TPU compiler takes minutes
+# over a convolution with few channels and a large batch.
+BACKENDS["xla_in_parts"] = xla.BACKEND
 
-# What "auto" picks on a backend, by the figures in `benchmarks/README.md`; elsewhere "xla": no GPU is measured yet.
+# It compiles fastest, and the others are compared with it.
+REFERENCE = "xla"
+
+# What "auto" stands for, by `benchmarks/README.md`; REFERENCE on platforms not listed: no GPU was measured.
 AUTO = {"cpu": "lanes", "tpu": "xla_in_parts"}
 
-# The same for many networks at once, under `jax.vmap` over their weights. A convolution becomes a grouped one, which
-# TPUs' compiler turns into something fast, but GPUs' does not; products stay products. (Not measured on a GPU.)
-AUTO_BATCHED = AUTO | {"gpu": "unfold"}
+# The same for an ensemble under `jax.vmap` over its weights, which turns convolutions into grouped ones. TPUs compile
+# those well and GPUs do not, while products stay products. (Not measured on a GPU.)
+AUTO_ENSEMBLE = AUTO | {"gpu": "unfold"}
 
-# Of LLVM's levels of optimization the first: the third unrolls the rounds of JAX's generator of random numbers,
-# which are most of a program that draws a network's first weights (1.5 seconds in place of 5).
-SOON = {"xla_backend_optimization_level": 1}
+# LLVM's third level unrolls the rounds of JAX's random generator, which are most of a program that draws parameters:
+# the first level compiles it three times as fast.
+COMPILE_SOON = {"xla_backend_optimization_level": 1}
 
 
-def resolve(name: str, backend: str | None = None, batched: bool = False) -> str:
-    """The name of the way that `name` stands for; ``"auto"`` picks for `backend`, by default JAX's own.
+def resolve_backend(name: str, platform: str | None = None, ensemble: bool = False) -> str:
+    """Return the name of the backend that `name` stands for.
 
-    batched: whether the network is batched over its weights.
-    Raises UserError for a name that is none of these.
+    Args:
+        name: a name in `BACKENDS`, or "auto" for the best on `platform`.
+        platform: "cpu", "gpu" or "tpu"; by default JAX's own.
+        ensemble: whether the network is batched over its weights.
+
+    Raises:
+        UserError: if there is no such backend.
     """
     if name == "auto":
-        return (AUTO_BATCHED if batched else AUTO).get(backend or jax.default_backend(), "xla")
-    if name not in WAYS:
-        raise UserError(f"no way of computing is called {name!r}; there are: auto, {', '.join(WAYS)}")
+        return (AUTO_ENSEMBLE if ensemble else AUTO).get(platform or jax.default_backend(), REFERENCE)
+    _ = BACKENDS[name]  # refuses an unknown name
     return name
 
 
-def pick(name: str) -> Ops:
-    """The way of computing called `name`, as `resolve` reads it."""
-    return WAYS[resolve(name)]
-
-
 def compiler_options(name: str) -> Mapping[str, str]:
-    """What the compiler of JAX's backend needs to know to make the way called `name` fast: nothing but on a CPU.
-
-    Without them the results are the same, only slower.
-    """
-    return pick(name).compiler_options if jax.default_backend() == "cpu" else {}
+    """Return the compiler options that make the backend `name` fast on this platform; they never change results."""
+    return BACKENDS[resolve_backend(name)].compiler_options if jax.default_backend() == "cpu" else {}
 
 
 @functools.lru_cache(maxsize=256)
-def jit(function: Callable[..., Any], way: str = "xla", seldom: bool = False, **options: Any) -> Wrapped:
-    """`jax.jit` of `function`, which computes with `way` or with no network at all; `options` are `jax.jit`'s own.
+def jit(function: Callable[..., Any], backend: str = REFERENCE, compile_soon: bool = False, **options: Any) -> Wrapped:
+    """Wrap `function` in `jax.jit`; the same arguments return the same wrapper, and so the same compiled programs.
 
-    seldom: the program runs once or so in a process: a CPU's is compiled sooner, and may run several times slower.
-
-    The same function gives the same program, so this may be called anew for every use.
+    Args:
+        function: a pure function.
+        backend: the backend of the network that `function` applies; the default also serves functions without one.
+        compile_soon: for a program that runs once or so: on a CPU it compiles sooner and may run several times slower.
+        **options: passed to `jax.jit`.
     """
-    settings = dict(compiler_options(way))
-    if seldom and jax.default_backend() == "cpu":
-        settings |= SOON
+    settings = dict(compiler_options(backend))
+    if compile_soon and jax.default_backend() == "cpu":
+        settings |= COMPILE_SOON
     return jax.jit(function, compiler_options=settings or None, **options)

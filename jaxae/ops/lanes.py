@@ -1,38 +1,39 @@
 """Convolutions for CPUs: the batch in the vector lanes, direct sums for few channels, matrix products for many.
 
-Activations lie as ``[height, channels, width, batch]``, so every load is a whole vector, aligned, whatever the window.
-XLA's own CPU convolutions are slow as gradients and slower inside a loop; none is left here.
+Activations are ``[height, channels, width, batch]``, so that every load is a whole, aligned vector. XLA's own CPU
+convolutions are slow as gradients and slower inside a loop; this backend uses none.
 """
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxae.ops import toom_cook
+from jaxae.ops.backend import Backend
 from jaxae.ops.sums import bias_gradient, store, tree_sum
-from jaxae.ops.types import Ops
 
 # A sum of more products than this is computed as a matrix product.
 MOST_TERMS = 80
 
 
 def pad(x: Array, rows: tuple[int, int], columns: tuple[int, int], dilation: tuple[int, int] = (0, 0)) -> Array:
-    """Zeros around the pixels of `x` (negative: crop), and `dilation` of them between."""
+    """Add zeros around the pixels of `x` (negative: crop), and `dilation` zeros between them."""
     config = ((*rows, dilation[0]), (0, 0, 0), (*columns, dilation[1]), (0, 0, 0))
     return lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
 def padded(x: Array, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
-    """`x` with zeros around its pixels, stored."""
+    """Return `x` with zeros around its pixels, stored."""
     return store(x if rows == columns == (0, 0) else pad(x, rows, columns))
 
 
 def windows(x: Array, kernel_shape: tuple[int, ...], stride: int) -> list[Array]:
-    """What each tap of the kernel sees of `x`: an image of the output's size."""
+    """Return, for each tap of the kernel, the part of `x` that it is multiplied with: an image of the output's size."""
     rows, columns = ((size - k) // stride for size, k in zip(x.shape[::2], kernel_shape[:2], strict=True))
     return [
         x[a : a + stride * rows + 1 : stride, :, b : b + stride * columns + 1 : stride]
@@ -42,24 +43,30 @@ def windows(x: Array, kernel_shape: tuple[int, ...], stride: int) -> list[Array]
 
 
 def as_matrix(x: Array) -> Array:
-    """[h, c, w, n] → [c, h·w·n]."""
+    """Reshape [h, c, w, n] to [c, h·w·n]."""
     return x.transpose(1, 0, 2, 3).reshape(x.shape[1], -1)
 
 
 def is_product(kernel_shape: tuple[int, ...]) -> bool:
-    """Whether a convolution with such a kernel is computed as a matrix product."""
+    """Return whether a convolution with a kernel of this shape is computed as a matrix product."""
     return math.prod(kernel_shape[:3]) > MOST_TERMS
 
 
 def seen_by(x: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
-    """What `correlate` and `kernel_gradient` read: `x`, or for a product im2col, [taps·c, h, w, n]."""
+    """Return the input of `correlate` and `kernel_gradient`: `x`, or for a product its im2col, [taps·c, h, w, n]."""
     if not is_product(kernel_shape):
         return x
     return store(jnp.concatenate([window.transpose(1, 0, 2, 3) for window in windows(x, kernel_shape, stride)]))
 
 
 def correlate(seen: Array, kernel: Array, stride: int) -> Array:
-    """Correlation without padding; `seen` as `seen_by` makes it."""
+    """Return the correlation without padding.
+
+    Args:
+        seen: the result of `seen_by`.
+        kernel: [height, width, in, out].
+        stride: of the correlation.
+    """
     height, width, channels, features = kernel.shape
     if is_product(kernel.shape):
         y = kernel.reshape(-1, features).T @ seen.reshape(len(seen), -1)
@@ -69,8 +76,8 @@ def correlate(seen: Array, kernel: Array, stride: int) -> Array:
     return tree_sum([of_taps[t][:, i : i + 1] * weights[t, i] for t in range(len(of_taps)) for i in range(channels)])
 
 
-def correlate_dilated(x: Array, kernel: Array, stride: int, padding: int, shape: tuple[int, int]) -> Array:
-    """Correlation with `x` dilated by `stride` and padded by k - 1 - `padding`, and at the end up to `shape`."""
+def correlate_dilated(x: Array, kernel: Array, stride: int, padding: int, shape: Sequence[int]) -> Array:
+    """Return the correlation with `x` dilated by `stride` and padded by k - 1 - `padding`, then up to `shape`."""
     if stride == 1 and not is_product(kernel.shape):
         height, width = kernel.shape[:2]
         low = (height - 1 - padding, width - 1 - padding)
@@ -79,8 +86,8 @@ def correlate_dilated(x: Array, kernel: Array, stride: int, padding: int, shape:
     return overlap_add(x, kernel, stride, padding, shape)
 
 
-def overlap_add(x: Array, kernel: Array, stride: int, padding: int, shape: tuple[int, int]) -> Array:
-    """The same as one matrix product, whose results for each tap are then added where they belong."""
+def overlap_add(x: Array, kernel: Array, stride: int, padding: int, shape: Sequence[int]) -> Array:
+    """Return the same as `correlate_dilated` by one matrix product, the results of each tap added in their places."""
     height, width, channels, features = kernel.shape
     rows, _, columns, batch = x.shape
     product = store(kernel.transpose(0, 1, 3, 2).reshape(-1, channels) @ as_matrix(store(x)))
@@ -98,7 +105,7 @@ def overlap_add(x: Array, kernel: Array, stride: int, padding: int, shape: tuple
 
 
 def kernel_gradient(seen: Array, dy: Array, kernel_shape: tuple[int, ...], stride: int) -> Array:
-    """The gradient of ``sum(dy * correlate(seen, kernel, stride))``."""
+    """Return the gradient of ``sum(dy * correlate(seen, kernel, stride))`` to the kernel."""
     if is_product(kernel_shape):
         return jnp.einsum("kl,ol->ko", seen.reshape(len(seen), -1), as_matrix(dy)).reshape(kernel_shape)
     rows, _, columns, batch = dy.shape
@@ -112,7 +119,7 @@ def kernel_gradient(seen: Array, dy: Array, kernel_shape: tuple[int, ...], strid
 
 
 def flipped(kernel: Array) -> Array:
-    """The kernel of the adjoint: turned by half a turn, inputs and outputs swapped."""
+    """Return the kernel of the adjoint: flipped in both spatial axes, inputs and outputs swapped."""
     return kernel[::-1, ::-1].transpose(0, 1, 3, 2)
 
 
@@ -138,10 +145,11 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def transposed_shape(
-    shape: tuple[int, int], taps: tuple[int, int], stride: int, padding: int, output_padding: int
+    shape: Sequence[int], taps: Sequence[int], stride: int, padding: int, output_padding: int
 ) -> tuple[int, int]:
-    """Height and width of what a transposed convolution makes of an image of `shape`."""
-    return tuple((n - 1) * stride + k - 2 * padding + output_padding for n, k in zip(shape, taps, strict=True))
+    """Return the height and width of the output of a transposed convolution for an image of `shape`."""
+    height, width = ((n - 1) * stride + k - 2 * padding + output_padding for n, k in zip(shape, taps, strict=True))
+    return height, width
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
@@ -159,8 +167,8 @@ def _conv_transpose_backward(stride, padding, output_padding, saved, dy):
     x, kernel = saved
     dy = store(dy)
     adjoint = flipped(kernel)
-    margins = (padding, padding - output_padding)
-    seen = seen_by(padded(dy, margins, margins), adjoint.shape, stride)
+    pads = (padding, padding - output_padding)
+    seen = seen_by(padded(dy, pads, pads), adjoint.shape, stride)
     dk = flipped(kernel_gradient(seen, x, adjoint.shape, stride))
     return correlate(seen, adjoint, stride), dk, bias_gradient(dy)
 
@@ -170,7 +178,7 @@ _conv_transpose.defvjp(_conv_transpose_forward, _conv_transpose_backward)
 
 @jax.custom_vjp
 def relu(x: Array) -> Array:
-    """max(x, 0); its gradient reads the stored result, where autodiff's would compute `x` again."""
+    """Return max(x, 0); its gradient reads the stored result, where autodiff's would compute `x` again."""
     return jnp.maximum(x, 0)
 
 
@@ -208,14 +216,14 @@ def conv_transpose(
     return _widened(_conv_transpose, x, kernel, bias, stride, padding, output_padding)
 
 
-def _widened(layer: Callable[..., Array], x: Array, kernel: Array, bias: Array, *arguments: Hashable) -> Array:
-    """`layer` in float32 where `x` is narrower, rounded at the end: XLA:CPU would round bfloat16 at every sum."""
+def _widened(layer: Callable[..., Any], x: Array, kernel: Array, bias: Array, *arguments: Hashable) -> Array:
+    """Compute `layer` in float32 if `x` is narrower, and round at the end: XLA:CPU rounds bfloat16 at every sum."""
     dtype = x.dtype if x.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
     y = layer(*(operand.astype(dtype) for operand in (x, kernel, bias)), *arguments)
     return y.astype(x.dtype)
 
 
-# A barrier must stay one until fusion has run, and vectors be as wide as the machine has them (XLA stops at 256 bits).
+# Barriers must be kept until fusion has run, and vectors as wide as the machine has them (XLA's default is 256 bits).
 COMPILER_OPTIONS = {"xla_disable_hlo_passes": "cse_barrier_expander", "xla_cpu_prefer_vector_width": "512"}
 
-OPS = Ops("HCWN", conv, conv_transpose, relu, COMPILER_OPTIONS)
+BACKEND = Backend("HCWN", conv, conv_transpose, relu, COMPILER_OPTIONS)

@@ -1,12 +1,10 @@
-"""Normal and Poisson numbers in passes that XLA's compiler for CPUs turns into vector code.
+"""Normal and Poisson random numbers in passes that XLA's CPU compiler vectorizes.
 
-There JAX runs threefry's five groups of rounds as a loop over the whole array, through memory each time. Written out
-they are one pass; a second turns bits into numbers. The normals are those that `jax.random.normal` draws, three times
-as fast: measured on 2 cores with AVX-512, 393,216 numbers, 0.8 ms for `normal` here, 2.2 ms for JAX's.
+On CPUs, JAX runs threefry's five groups of rounds as a loop over the whole array, which goes through memory each time.
+Unrolled they are one pass; a second one turns bits into numbers. `normal` draws the numbers of `jax.random.normal`.
 
-`jax.random.poisson` tries again until every number of an array is accepted, by both of its methods for all of them.
-`poisson` inverts the distribution function instead. In time of 2 busy cores with AVX2, 100,352 counts at a peak of 10:
-1.7 ms, JAX's 79 ms, as many normals 1.1 ms.
+`jax.random.poisson` repeats rejection sampling, by both of its methods, until every number of the array is accepted.
+`sample_poisson` inverts the distribution function instead.
 """
 
 import math
@@ -39,12 +37,13 @@ def threefry(key: UInt32[Array, "2"], counts: UInt32[Array, "*shape"]) -> UInt32
 
 
 def _bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
-    """What ``jax.random.bits(key, shape, jnp.uint32)`` draws, without the axes of length 1.
+    """Draw ``jax.random.bits(key, shape, jnp.uint32)``, without the axes of length 1.
 
-    On a TPU an image's single channel would leave seven of a register's eight rows empty.
+    On a TPU an axis with a single channel would leave seven of a register's eight rows empty.
     """
     size, shape = math.prod(shape), tuple(length for length in shape if length != 1)
-    if jax.random.key_impl(key) != "threefry2x32" or not jax.config.jax_threefry_partitionable or size >= 2**32:
+    partitionable = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
+    if jax.random.key_impl(key) != "threefry2x32" or not partitionable or size >= 2**32:
         return jax.random.bits(key, shape, jnp.uint32)
     bits = threefry(jax.random.key_data(key), lax.iota(jnp.uint32, size).reshape(shape))
     # With both passes in one, XLA's code for CPUs is ten times slower. A GPU has them in one kernel.
@@ -52,7 +51,7 @@ def _bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
 
 
 def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float32[Array, "..."]:
-    """What ``jax.random.normal(key, shape)`` draws."""
+    """Draw ``jax.random.normal(key, shape)``."""
     bits = _bits(key, shape)
     unit = lax.bitcast_convert_type((bits >> np.uint32(9)) | np.uint32(0x3F800000), jnp.float32) - np.float32(1)
     lowest = np.nextafter(np.float32(-1), np.float32(0), dtype=np.float32)
@@ -60,12 +59,12 @@ def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float32[Array, "..."]:
     return (np.float32(math.sqrt(2)) * lax.erf_inv(uniform)).reshape(shape)
 
 
-def poisson(key: PRNGKeyArray, rate: Floats) -> Floats:
-    """Poisson counts of mean `rate`, in its dtype, float32 or float64: `poisson_isf` of 32 random bits each.
+def sample_poisson(key: PRNGKeyArray, rate: Floats) -> Floats:
+    """Draw Poisson counts by `poisson_isf` of 32 random bits each; counts have derivative 0.
 
-    rate: finite; 0 and less give a count of 0.
-
-    A count has derivative 0.
+    Args:
+        key: a JAX PRNG key.
+        rate: the means, finite; 0 and less give a count of 0. The counts have its dtype.
     """
     # A pass of its own, over long rows: fused with what comes before and after, XLA's code for CPUs would follow the
     # order of an image's 3 channels or of another layout, and be several times slower.
@@ -76,10 +75,11 @@ def poisson(key: PRNGKeyArray, rate: Floats) -> Floats:
 
 
 def poisson_isf(upper: Floats, rate: Floats) -> Floats:
-    """The inverse survival function: the least whole number that a Poisson count exceeds with probability ≤ `upper`.
+    """Return the inverse survival function: the least integer that a Poisson count exceeds with probability ≤ `upper`.
 
-    upper: between 0 and 1, both excluded (1 itself, as float32 rounds what is near, gives 0).
-    rate: the mean of the count, finite.
+    Args:
+        upper: probabilities in (0, 1]; 1, to which float32 rounds what is near, gives 0.
+        rate: the means of the counts, finite.
 
     Below a rate of 10 the probabilities are summed, up to 36, which a count exceeds with a probability under 2 ** -33.
     From there on it is the normal approximation with the first four corrections of its expansion in 1 / √rate (Giles,

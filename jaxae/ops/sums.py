@@ -1,16 +1,16 @@
-"""Sums as XLA:CPU computes them fast, and what ends a fusion."""
+"""Sums in the forms that XLA:CPU computes fast, and the barrier that ends a fusion."""
 
 from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-# Ends a fusion: what comes before is computed once and stored, not again by everyone who reads it.
+# Ends a fusion: its operand is computed once and stored, and not again for each of its readers.
 store = lax.optimization_barrier
 
 
 def tree_sum(terms: Sequence[Array], chain: int = 8) -> Array:
-    """The sum of `terms`: chains of fused multiply-adds, joined as a tree so that several are in flight at once."""
+    """Return the sum of `terms`: chains of `chain` multiply-adds, joined as a tree so that several are in flight."""
     sums = []
     for start in range(0, len(terms), chain):
         total = terms[start]
@@ -24,5 +24,5 @@ def tree_sum(terms: Sequence[Array], chain: int = 8) -> Array:
 
 
 def bias_gradient(dy: Array) -> Array:
-    """Sums of [h, c, w, n] over all but the channels: first with the batch in the lanes, then over the lanes."""
+    """Sum [h, c, w, n] over all axes but the channels: first with the batch in the lanes, then over the lanes."""
     return store(dy.sum((0, 2))) @ jnp.ones(dy.shape[3], dy.dtype)

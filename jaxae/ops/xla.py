@@ -1,14 +1,15 @@
-"""XLA's own convolution, in NHWC: the reference for every other way, and a good one on GPU and TPU."""
+"""XLA's own convolution in NHWC: the reference for the other backends, and fast on GPUs and TPUs."""
 
 from functools import partial
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxae.ops.backend import Backend
 from jaxae.ops.lanes import relu
-from jaxae.ops.types import Ops
 
 DIMENSION_NUMBERS = ("NHWC", "HWIO", "NHWC")
 
@@ -35,7 +36,7 @@ def conv_transpose(
     output_padding: int = 0,
 ) -> Float[Array, "n h2 w2 o"]:
     """PyTorch's `ConvTranspose2d`, with the kernel flipped in both spatial axes."""
-    return _transpose(x, kernel, stride, padding, output_padding) + bias[None, None, None]
+    return cast(Array, _transpose(x, kernel, stride, padding, output_padding)) + bias[None, None, None]
 
 
 def _correlate(x: Array, kernel: Array, stride: int, padding: int) -> Array:
@@ -45,12 +46,12 @@ def _correlate(x: Array, kernel: Array, stride: int, padding: int) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _transpose(x: Array, kernel: Array, stride: int, padding: int, output_padding: int) -> Array:
-    """The transpose of `_correlate` in its image, the kernel flipped and its channels exchanged.
+    """The transpose of `_correlate` in its image, with the kernel flipped and its channels exchanged.
 
-    Its gradients are written as those of that correlation, which libraries have; for autodiff's own, of an image
-    dilated by `stride`, XLA:GPU lays out both operands anew.
+    Its gradients are written as those of that correlation, which libraries provide. Autodiff's own are of an image
+    dilated by `stride`, for which XLA:GPU copies both operands to another layout.
     """
-    if stride > 1:  # XLA:GPU takes the library's transpose where a flip stands alone, or else writes the dilated image
+    if stride > 1:  # XLA:GPU calls the library's transpose only for a separate flip, and else writes the dilated image
         flipped = lax.rev(kernel, (0, 1))
         flipped = lax.platform_dependent(flipped, cuda=lax.optimization_barrier, default=lambda kernel: kernel)
         kernel = lax.rev(flipped, (0, 1))
@@ -77,4 +78,4 @@ def _backward(stride: int, padding: int, _: int, saved: tuple[Array, Array], gra
 _transpose.defvjp(_forward, _backward)
 
 
-OPS = Ops("NHWC", conv, conv_transpose, relu)
+BACKEND = Backend("NHWC", conv, conv_transpose, relu)

@@ -1,57 +1,107 @@
-"""The parameters of either network to and from the state dict of its PyTorch original, numpy arrays on both sides.
+"""A network's parameters as a PyTorch state dict, and back; NumPy arrays on both sides.
 
-`nn.Conv2d` keeps its weight ``[out, in, height, width]``, `nn.ConvTranspose2d` ``[in, out, height, width]``; kernels
-here are ``[height, width, in, out]``, and a transposed layer's is flipped in both spatial axes.
+PyTorch lays out the weight of `nn.Conv2d` as ``[out, in, height, width]`` and that of `nn.ConvTranspose2d` as
+``[in, out, height, width]``. Kernels here are ``[height, width, in, out]``, those of transposed convolutions flipped in
+both spatial axes.
 """
 
 import re
 from collections.abc import Mapping
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
+from flax import linen as nn
 from numpy.typing import ArrayLike
 
 from jaxae.errors import UserError
+from jaxae.layers import Conv, ConvTranspose
+from jaxae.networks import Autoencoder, Network, list_layers, params_like
 
-Params = dict[str, dict[str, np.ndarray]]
+# For each kind of layer and each of its parameters: the name in PyTorch, and the parameter's axes in PyTorch's order.
+_CONV = {"kernel": ("weight", (3, 2, 0, 1)), "bias": ("bias", (0,))}
+_LAYOUTS = {
+    ConvTranspose: _CONV | {"kernel": ("weight", (2, 3, 0, 1))},
+    Conv: _CONV,
+    nn.Conv: _CONV,
+    nn.GroupNorm: {"scale": ("weight", (0,)), "bias": ("bias", (0,))},
+}
 
-# In the originals' `nn.Sequential`s every layer is followed by its activation, so layer n has number 2n.
-_KEY = re.compile(r"(?:.*\.)?(?P<part>encoder|decoder)\.(?P<number>\d*[02468])\.(?P<name>weight|bias)")
+
+class _Entry(NamedTuple):
+    """An array of a state dict: the parameter that it is, its axes in PyTorch's order, its shape, if it is flipped."""
+
+    path: tuple[str, ...]
+    axes: tuple[int, ...]
+    shape: tuple[int, ...]
+    flipped: bool
 
 
-def from_torch(state_dict: Mapping[str, ArrayLike]) -> Params:
-    """The parameters ``{"encoder_0": {"kernel": …, "bias": …}, …}``, float32, that compute what `state_dict` does.
+def to_torch(params: Mapping[str, Any], network: Network) -> dict[str, np.ndarray]:
+    """The state dict, float32, of `network` with the parameters `params`.
 
-    state_dict: arrays, or tensors on the CPU, under keys like ``encoder.0.weight``; whatever a wrapper put in front
-        (``module.``, ``_orig_mod.``) is passed over.
+    Its keys are those of the original network for an `Autoencoder` (``encoder.0.weight``), where every layer in an
+    `nn.Sequential` is followed by its activation; else the parameters' paths joined by dots. In PyTorch:
+    ``model.load_state_dict({key: torch.from_numpy(value) for key, value in to_torch(params, network).items()})``.
 
-    Raises UserError for a key that is not a weight or bias of such a network.
+    Raises:
+        UserError: The network has parameters of a kind that this module does not know in PyTorch.
     """
-    params: Params = {}
-    for key, value in state_dict.items():
-        match = _KEY.fullmatch(key)
-        if not match:
-            raise UserError(f"{key!r} is not a key of the PyTorch networks, which look like 'encoder.0.weight'")
-        value = np.asarray(value, np.float32)
-        layer = params.setdefault(f"{match['part']}_{int(match['number']) // 2}", {})
-        if match["name"] == "bias":
-            layer["bias"] = value.copy()
-        elif match["part"] == "encoder":
-            layer["kernel"] = value.transpose(2, 3, 1, 0).copy()
-        else:
-            layer["kernel"] = value.transpose(2, 3, 0, 1)[::-1, ::-1].copy()
+    state_dict = {}
+    for key, (path, axes, _, flipped) in _entries(network).items():
+        array = np.asarray(reduce(lambda tree, name: tree[name], path, params), np.float32)
+        state_dict[key] = (array[::-1, ::-1] if flipped else array).transpose(axes).copy()
+    return state_dict
+
+
+def from_torch(state_dict: Mapping[str, ArrayLike], network: Network) -> dict[str, Any]:
+    """The parameters, float32, with which `network` computes what `state_dict` does.
+
+    Args:
+        state_dict: Arrays, or tensors on the CPU, under exactly the keys that `to_torch` gives; `matching.match_keys`
+            finds them for other ones.
+        network: The network.
+
+    Raises:
+        UserError: A key is missing or unknown, or an array has another shape.
+    """
+    entries = _entries(network)
+    if different := sorted(state_dict.keys() ^ entries.keys()):
+        raise UserError(f"{different[0]!r} is missing or too many: the network's keys are {', '.join(entries)}")
+    params: dict[str, Any] = {}
+    for key, (path, axes, shape, flipped) in entries.items():
+        array = np.asarray(state_dict[key], np.float32)
+        if array.shape != shape:
+            raise UserError(f"{key!r} has the shape {array.shape}; the network's is {shape}")
+        array = array.transpose(np.argsort(axes))
+        layer = reduce(lambda tree, name: tree.setdefault(name, {}), path[:-1], params)
+        layer[path[-1]] = (array[::-1, ::-1] if flipped else array).copy()
     return params
 
 
-def to_torch(params: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, np.ndarray]:
-    """The state dict, float32 arrays under keys like ``encoder.0.weight``, that computes what `params` do.
+def state_dict_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """The shapes of the arrays that `to_torch` gives for `network`, by their keys."""
+    return {key: entry.shape for key, entry in _entries(network).items()}
 
-    In PyTorch: ``model.load_state_dict({key: torch.from_numpy(value) for key, value in to_torch(params).items()})``.
-    """
-    state_dict = {}
-    for name, layer in sorted(params.items(), key=lambda item: (item[0].startswith("decoder"), item[0])):
-        part, number = name.split("_")
-        kernel = np.asarray(layer["kernel"], np.float32)
-        weight = kernel.transpose(3, 2, 0, 1) if part == "encoder" else kernel[::-1, ::-1].transpose(2, 3, 0, 1)
-        state_dict[f"{part}.{2 * int(number)}.weight"] = weight.copy()
-        state_dict[f"{part}.{2 * int(number)}.bias"] = np.array(layer["bias"], np.float32)
-    return state_dict
+
+def _entries(network: Network) -> dict[str, _Entry]:
+    """The arrays of a state dict by their keys, in order of execution, each layer's weight before its bias."""
+    shapes, entries = params_like(network), {}
+    for path, module in list_layers(network):
+        leaves = reduce(lambda tree, name: tree[name], path, shapes)
+        layout = next((layout for kind, layout in _LAYOUTS.items() if isinstance(module, kind)), {})
+        for name in sorted(leaves, key=lambda name: name == "bias"):
+            if isinstance(leaves[name], Mapping):  # the parameters of a layer within
+                continue
+            kind, axes = layout.get(name, ("", ()))
+            if len(axes) != leaves[name].ndim:
+                raise UserError(
+                    f"the parameter {'.'.join((*path, name))!r} of a {type(module).__name__} cannot be exchanged with "
+                    "PyTorch: those of convolutions, of transposed convolutions of jaxae and of GroupNorm can"
+                )
+            key, shape = ".".join(path), tuple(leaves[name].shape[axis] for axis in axes)
+            if isinstance(network, Autoencoder) and (place := re.fullmatch(r"(encoder|decoder)_(\d+)", key)):
+                key = f"{place[1]}.{2 * int(place[2])}"
+            flipped = isinstance(module, ConvTranspose) and name == "kernel"
+            entries[f"{key}.{kind}"] = _Entry((*path, name), axes, shape, flipped)
+    return entries

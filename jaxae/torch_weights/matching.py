@@ -1,181 +1,94 @@
-"""Which tensor of a state dict belongs to which layer of a network, whatever the keys are called."""
+"""Which array of a state dict belongs to which layer of a network, where its keys are not the network's own."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from itertools import zip_longest
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxae import models
 from jaxae.errors import UserError
-from jaxae.torch_weights import to_torch
+from jaxae.networks import Network
+from jaxae.torch_weights import state_dict_shapes
+
+Layers = dict[str, dict[str, tuple[int, ...]]]  # {"encoder.0": {"weight": (8, 3, 3, 3), "bias": (8,)}, …}
 
 
-class Layer(NamedTuple):
-    """A convolution's arrays, as PyTorch lays them out."""
+def match_keys(state_dict: Mapping[str, np.ndarray], network: Network) -> dict[str, np.ndarray]:
+    """`state_dict` under the keys that `to_torch` gives for `network`.
 
-    weight: np.ndarray
-    bias: np.ndarray
+    Prefixes that all keys share, and those of wrappers (``module.``, ``_orig_mod.``), are dropped. If the keys are then
+    not the network's own, each layer goes to the only place where its shapes fit; a name that starts with enc or dec
+    goes to the encoder or decoder. Where shapes leave a choice, numbers in the names decide, if they put all layers,
+    or all of the encoder and all of the decoder, in an order in which every shape fits.
 
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Of the weight and of the bias, which together tell a transposed layer from one that is not."""
-        return self.weight.shape, self.bias.shape
-
-    def __str__(self) -> str:
-        return f"weight {shape_text(self.weight.shape)} and bias {shape_text(self.bias.shape)}"
-
-
-# In these networks the transposed layers are the decoder's. "up" stands alone or before what goes up: not "update".
-_SIDES = {
-    "encoder": re.compile(r"(?<![a-z])(enc|down)"),
-    "decoder": re.compile(
-        r"(?<![a-z])(dec|up(?![a-z])|up(?=conv|sampl|scal|block|layer)"
-        r"|t_?conv|conv_?t(?![a-z])|(conv)?trans(pos|(?![a-z])))"
-    ),
-}
-
-
-def sides(name: str) -> tuple[str, ...]:
-    """Which of encoder and decoder `name` speaks of: ``enc1`` and ``downConv`` of the one, ``dec_2``, ``up1`` and
-    ``convT2`` of the other, ``conv1`` of none.
+    Raises:
+        UserError: The state dict is another network's, or it is uncertain which layer is which. The message sets the
+            network's layers beside the file's.
     """
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    return tuple(side for side, pattern in _SIDES.items() if pattern.search(words))
+    shapes = state_dict_shapes(network)
+    given = {re.sub(r"(?<![^.])(module|_orig_mod)\.", "", key): array for key, array in state_dict.items()}
+    given = given if len(given) == len(state_dict) else dict(state_dict)  # else keys that differ in this alone
+    while given.keys() != shapes.keys() and all(key.count(".") > 1 for key in given):
+        if len({key.partition(".")[0] for key in given}) != 1:
+            break
+        given = {key.partition(".")[2]: array for key, array in given.items()}
+    wanted, found = _layers(shapes), _layers({key: array.shape for key, array in given.items()})
+    exact = given.keys() == shapes.keys()
+    places = dict(zip(wanted, wanted, strict=True)) if exact else _by_shape(wanted, found) or _by_number(wanted, found)
+    if places is None or any(found[place] != wanted[name] for name, place in places.items()):
+        raise UserError(_refusal(wanted, found))
+    return {f"{name}.{kind}": given[f"{places[name]}.{kind}".lstrip(".")] for name in wanted for kind in wanted[name]}
 
 
-def originals_names(state_dict: Mapping[str, np.ndarray], model: str, ordered: bool) -> dict[str, np.ndarray]:
-    """`state_dict` under the keys of the original of the network called `model`: ``encoder.0.weight`` and so on.
+def _layers(shapes: Mapping[str, tuple[int, ...]]) -> Layers:
+    layers: Layers = {}
+    for key, shape in shapes.items():
+        name, _, kind = key.rpartition(".")
+        layers.setdefault(name, {})[kind] = shape
+    return layers
 
-    A layer goes where its shapes fit and, if its key speaks of an encoder or a decoder (`sides`), to that part. Where
-    this leaves a choice, as for the two middle layers of CIFAR's network in a plain `nn.Sequential`, the numbers in the
-    keys decide. The order of the file alone does not: layers need not be defined in the order in which they run.
 
-    ordered: whether the order of `state_dict` is that of definition, as in PyTorch's own files; numbers that
-        contradict it decide nothing.
-
-    Raises UserError for the state dict of another network, and where nothing decides.
-    """
-    wanted, given = _layers(_zeros(model)), _layers(state_dict)
-    parts = _parts(given)
-    fits = {
-        path: [name for name in wanted if _fits(layer, parts[path], name, wanted[name])]
-        for path, layer in given.items()
-    }  # fmt: skip
-    for path, names in fits.items():
-        if not names:
-            part = f"its {parts[path]}, of which the name speaks" if parts[path] else "it"
-            raise UserError(_not_of(model, f"layer {path!r} with {given[path]} has no place in {part}", given))
-
-    places: dict[str, str] = {}  # by the original's name
-    for path in [path for path in fits if len(fits[path]) == 1]:
-        _take(places, path, fits[path], model)
-    open_paths = [path for path in fits if len(fits[path]) > 1]
-    free = [name for name in wanted if name not in places and any(name in fits[path] for path in open_paths)]
-    choice = 1 < len(open_paths) <= len(free)
-    if choice:
-        open_paths = _by_number(open_paths, free, ordered)
-    for path in open_paths:
-        _take(places, path, fits[path], model)
-    if choice and not _runs_by_number(open_paths[0], [places[name] for name in wanted if name in places]):
-        raise _uncertain(open_paths, free)
-    missing = [name for name in wanted if name not in places]
-    if missing:
-        raise UserError(_not_of(model, f"{missing[0]} with {wanted[missing[0]]} is missing", given))
-    return {
-        f"{name}.{kind}": array
+def _by_shape(wanted: Layers, given: Layers) -> dict[str, str] | None:
+    """The layer for each of `wanted`, if each has one candidate and no layer is left over."""
+    fitting = {
+        name: [path for path in given if given[path] == wanted[name] and _side(path) in (None, _side(name))]
         for name in wanted
-        for kind, array in given[places[name]]._asdict().items()
-    }  # fmt: skip
+    }
+    places = {name: paths[0] for name, paths in fitting.items() if len(paths) == 1}
+    return places if len(set(places.values())) == len(wanted) == len(given) else None
 
 
-def shape_text(shape: tuple[int, ...]) -> str:
-    """`shape` in a message."""
-    return "×".join(map(str, shape)) or "a single number"
+def _by_number(wanted: Layers, given: Layers) -> dict[str, str] | None:
+    """The layers of `given` in the order of their numbers, encoder first, if they are called alike but for these."""
+    in_order = sorted(given, key=lambda path: (_side(path) == "dec", [int(each) for each in re.findall(r"\d+", path)]))
+    patterns = sorted({(str(_side(path)), re.sub(r"\d+", "#", path)) for path in given})
+    # layers declared in another order than they are numbered in need not run in either; .safetensors sorts its keys
+    declared, sorted_keys = (sorted(paths, key=lambda path: _side(path) == "dec") for paths in (given, sorted(given)))
+    if [side for side, _ in patterns] not in (["None"], ["dec", "enc"]) or declared not in (in_order, sorted_keys):
+        return None
+    if len(given) != len(wanted):
+        return None
+    places = dict(zip(wanted, in_order, strict=True))
+    return places if all(_side(path) in (None, _side(name)) for name, path in places.items()) else None
 
 
-def _zeros(model: str) -> dict[str, np.ndarray]:
-    network = models.build(model, "xla")
-    images = jnp.zeros((1, *network.image_shape))
-    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), images)["params"])
-    return to_torch(jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes))
+def _side(name: str) -> str | None:
+    sides = set(re.findall(r"(?<![a-z])(enc|dec)", name.lower()))
+    return sides.pop() if len(sides) == 1 else None
 
 
-def _layers(state_dict: Mapping[str, np.ndarray]) -> dict[str, Layer]:
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for key, array in state_dict.items():
-        path, _, kind = key.rpartition(".")
-        if kind not in Layer._fields:
-            raise UserError(
-                f"{key!r} is neither weight nor bias: the networks have nothing but convolutions with both; "
-                "if they compute the same without it, save the state dict without it"
-            )
-        found.setdefault(path, {})[kind] = array
-    for path, layer in found.items():
-        for kind in Layer._fields:
-            if kind not in layer:
-                raise UserError(f"layer {path!r} has no {kind}: every layer of the networks has a weight and a bias")
-    return {path: Layer(**layer) for path, layer in found.items()}
+def _refusal(wanted: Layers, given: Layers) -> str:
+    ours, theirs = ([f"{name}: {_text(layer)}" for name, layer in layers.items()] for layers in (wanted, given))
+    if sorted(map(_text, wanted.values())) == sorted(map(_text, given.values())):
+        problem = "its names do not say which layer is which: in its keys, rename each to the layer that it computes"
+    else:
+        problem = "its layers are not those of the network: name the network that it is for, or save these layers alone"
+    most, width = len(ours) + 10, max(map(len, ours))
+    theirs[most:] = [f"and {len(theirs) - most} more"] if len(theirs) > most else []
+    rows = [f"{one:{width}} | {other}".rstrip() for one, other in zip_longest(ours, theirs, fillvalue="")]
+    return "\n".join([f"{problem} (the network's | the file's)", *rows])
 
 
-def _parts(paths: Iterable[str]) -> dict[str, str | None]:
-    """Whether each of `paths` is of the encoder or of the decoder, or None where its name does not say."""
-    split = {path: path.split(".") for path in paths}
-    # what stands in every key says nothing of one of them
-    in_all = {part for parts in split.values() for part in parts if all(part in other for other in split.values())}
-    said = {path: [sides(part) for part in parts if part not in in_all] for path, parts in split.items()}
-    clear = {path: {found[0] for found in every if len(found) == 1} for path, every in said.items()}
-    return {path: found.pop() if len(found) == 1 else None for path, found in clear.items()}
-
-
-def _fits(layer: Layer, part: str | None, name: str, wanted: Layer) -> bool:
-    return layer.shapes() == wanted.shapes() and part in (None, name.partition(".")[0])
-
-
-def _take(places: dict[str, str], path: str, names: list[str], model: str) -> None:
-    free = [name for name in names if name not in places]
-    if not free:
-        others = " and ".join(repr(places[name]) for name in names)
-        raise UserError(
-            f"layer {path!r} is one too many: {others} took its place in the {model} network; leave one out"
-        )
-    places[free[0]] = path
-
-
-def _by_number(paths: list[str], free: list[str], ordered: bool) -> list[str]:
-    """`paths` in the order of the numbers in them; raises UserError where that need not be the layers' order."""
-    by_number = sorted(paths, key=_numbers)
-    if len(set(map(_pattern, paths))) > 1 or (ordered and by_number != paths):
-        raise _uncertain(paths, free)
-    return by_number
-
-
-def _runs_by_number(path: str, in_order: list[str]) -> bool:
-    """Whether all layers that are numbered like `path` run in the order of their numbers."""
-    alike = [other for other in in_order if _pattern(other) == _pattern(path)]
-    return alike == sorted(alike, key=_numbers)
-
-
-def _pattern(path: str) -> str:
-    return re.sub(r"\d+", "#", path)
-
-
-def _numbers(path: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", path)]
-
-
-def _uncertain(paths: list[str], free: list[str]) -> UserError:
-    return UserError(
-        f"{' and '.join(map(repr, paths))} have the same shapes, and the names do not say which runs first: "
-        f"rename them, in the order in which they run, {' and '.join(free)} (keys {free[0]}.weight, {free[0]}.bias …)"
-    )
-
-
-def _not_of(model: str, why: str, given: Mapping[str, Layer]) -> str:
-    others = {name: sorted(layer.shapes() for layer in _layers(_zeros(name)).values()) for name in models.MODELS}
-    shapes = sorted(layer.shapes() for layer in given.values())
-    hint = next(
-        (f"; it fits --model {name}" for name, other in others.items() if name != model and other == shapes), ""
-    )
-    return f"this is no state dict of the {model} network: {why}{hint or '; rename or leave out what is not its own'}"
+def _text(layer: Mapping[str, tuple[int, ...]]) -> str:
+    parts = sorted(layer.items(), reverse=True)
+    return ", ".join(f"{kind} {'×'.join(map(str, shape)) or 'of no axes'}" for kind, shape in parts)

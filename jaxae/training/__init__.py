@@ -1,43 +1,27 @@
-"""Training: the step and the epoch as pure functions (`step`), where images lie (`sources`), the loop (`fit`), many
-runs at once (`population`), many devices and processes (`parallel`, `distributed`), and the optimizer (`recipes`).
+"""Training: the step and the epoch as pure functions, objectives and recipes, where images are, the loop over epochs,
+ensembles, several devices and processes.
 """
 
-from jaxae.training.fit import Epoch, fit
-from jaxae.training.recipes import make_optimizer
-from jaxae.training.scaled_start import scaled_start
-from jaxae.training.sources import Source, source
+from jaxae.training.loop import Epoch, train_epochs
+from jaxae.training.lsuv import scale_initial
+from jaxae.training.objectives import OBJECTIVES, Draws, Objective, add_own_noise, resolve_objective
+from jaxae.training.recipes import RECIPES, Recipe, Settings, make_optimizer, recipe
+from jaxae.training.sources import TrainingImages, place_images
 from jaxae.training.step import (
     Hyperparameters,
-    Task,
     TrainState,
     epochs_done,
     hyperparameters,
     init,
-    loss_fn,
-    start,
-    steps_per_epoch,
+    start_from,
     to_float,
     train_epoch,
     train_step,
 )
+from jaxae.training.task import Task, make_task, resolve_task, steps_per_epoch
 
-__all__ = [
-    "Epoch",
-    "Hyperparameters",
-    "Source",
-    "Task",
-    "TrainState",
-    "epochs_done",
-    "fit",
-    "hyperparameters",
-    "init",
-    "loss_fn",
-    "make_optimizer",
-    "scaled_start",
-    "source",
-    "start",
-    "steps_per_epoch",
-    "to_float",
-    "train_epoch",
-    "train_step",
-]
+__all__ = ["OBJECTIVES", "RECIPES", "Draws", "Epoch", "Hyperparameters", "Objective", "Recipe", "Settings"]
+__all__ += ["Task", "TrainState", "TrainingImages", "add_own_noise", "epochs_done", "hyperparameters", "init"]
+__all__ += ["make_optimizer", "make_task", "place_images", "recipe", "resolve_objective", "resolve_task"]
+__all__ += ["scale_initial", "start_from", "steps_per_epoch", "to_float", "train_epoch", "train_epochs"]
+__all__ += ["train_step"]

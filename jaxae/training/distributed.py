@@ -1,6 +1,6 @@
-"""Several processes that train one network together, by JAX's own runtime: joining, agreeing, and failing clearly.
+"""Several processes that train one network together, through JAX's runtime: joining, agreeing and failing clearly.
 
-Every process runs the same program on the same options. Process 0 alone writes files and speaks.
+Every process runs the same program with the same options. Only process 0 writes files and prints.
 """
 
 import atexit
@@ -16,17 +16,19 @@ from typing import NoReturn
 import jax
 import numpy as np
 
+from jaxae import command
 from jaxae.config import DistributedConfig
 from jaxae.errors import UserError
 
-LAST_SECONDS = 1.0  # from a process's last line to its end: JAX aborts the others as soon as process 0 is gone
-HEARTBEAT_SECONDS = 20  # how long a process may be silent before JAX takes it for dead
+LAST_SECONDS = 1.0  # from a process's last line to its end: JAX aborts the others as soon as process 0 has ended
+HEARTBEAT_SECONDS = 20  # how long a process may be silent before JAX considers it dead
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> str | None:
-    """The system that has started this process as one of several, by its variables; None where there is none.
+    """Return the system that started this process as one of several, judged by its environment variables.
 
-    A shell within an allocation of Slurm, a single pod or a TPU host of its own is no such process.
+    It is None for a process on its own, which includes a shell in an allocation of Slurm, a single pod and a single TPU
+    host.
     """
 
     def several(name: str) -> bool:
@@ -45,9 +47,12 @@ def environment(variables: Mapping[str, str] = os.environ) -> str | None:
 
 @contextlib.contextmanager
 def joined(settings: DistributedConfig) -> Iterator[None]:
-    """Join the other processes, if there are any, for the block; before JAX has started.
+    """Join the other processes, if there are any, for the block; call before JAX starts.
 
-    Where they do not come within ``settings.timeout`` seconds, the process ends with one line.
+    If they do not arrive within ``settings.timeout`` seconds, the process ends with one line.
+
+    Raises:
+        UserError: if JAX cannot join them.
     """
     found = None if settings.off else environment()
     if not (settings.coordinator or settings.detect or found):
@@ -69,7 +74,7 @@ def joined(settings: DistributedConfig) -> Iterator[None]:
 
 @contextlib.contextmanager
 def leaving_if_alone() -> Iterator[None]:
-    """End this process with one line where another is lost in the block: nothing, not even a save, could end well."""
+    """End this process with one line if another is lost in the block: nothing, not even a save, could be completed."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -81,13 +86,13 @@ def leaving_if_alone() -> Iterator[None]:
 
 def _initialize(settings: DistributedConfig, found: str | None) -> None:
     given = settings.coordinator is not None
-    at = settings.coordinator if given else f"the coordinator that {found or 'JAX'} names"
+    at = settings.coordinator or f"the coordinator that {found or 'JAX'} names"
     missing = f"not all processes came to {at} within {settings.timeout} s: start each of them, with the same address"
-    alone = "" if given else ", or --distributed.off if each is to train alone"
-    if given:
-        os.environ.setdefault("no_grpc_proxy", settings.coordinator.rpartition(":")[0])  # a proxy is for the web
-        jax.config.update("jax_check_proxy_envs", False)  # which JAX would warn of
-    # Where JAX gives up it aborts the process, with pages of its own: we give up just before.
+    alone = "" if given else ", or `distributed.off` if each is to train alone"
+    if settings.coordinator is not None:
+        os.environ.setdefault("no_grpc_proxy", settings.coordinator.rpartition(":")[0])  # a proxy serves the web only
+        jax.config.update("jax_check_proxy_envs", False)  # JAX would warn of a proxy
+    # When JAX gives up, it aborts the process with pages of text: give up just before.
     watch = threading.Timer(settings.timeout, _give_up, (missing + alone,))
     watch.daemon = True
     watch.start()
@@ -102,25 +107,25 @@ def _initialize(settings: DistributedConfig, found: str | None) -> None:
         )
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(
-            f"JAX cannot join the other processes ({error}); give --distributed.coordinator HOST:PORT, "
-            f"--distributed.num-processes and --distributed.process-id{alone}"
+            f"JAX cannot join the other processes ({error}); give `coordinator` HOST:PORT, "
+            f"`num_processes` and `process_id`{alone}"
         ) from error
     finally:
         watch.cancel()
 
 
 def _only_mpi4py(found: str | None) -> bool:
-    """Whether MPI is one that JAX knows through that package alone: not Open MPI before version 5."""
+    """Whether JAX detects this MPI only through mpi4py: any but Open MPI before version 5."""
     return found == "MPI" and "OMPI_MCA_orte_hnp_uri" not in os.environ
 
 
 def _give_up(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    print(f"error: {command.with_options(message)}", file=sys.stderr, flush=True)
     _leave(2)
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process without JAX's farewell to the others, who may be waiting for this one."""
+    """End the process without JAX's shutdown, which waits for the others, who may be waiting for this one."""
     sys.stdout.flush()
     sys.stderr.flush()
     time.sleep(LAST_SECONDS)
@@ -128,17 +133,17 @@ def _leave(status: int) -> NoReturn:
 
 
 def is_first() -> bool:
-    """Whether this is process 0, or the only one."""
+    """Return whether this is process 0, or the only one."""
     return jax.process_index() == 0
 
 
-def from_first(value: float) -> float:
-    """`value` as process 0 has it."""
-    return value if jax.process_count() == 1 else float(_broadcast(np.float32(value)))
+def from_first(value: float | None) -> float | None:
+    """Return the value of process 0; it must be None in all processes or in none."""
+    return value if value is None or jax.process_count() == 1 else float(_broadcast(np.float32(value)))
 
 
 def any_says(value: bool) -> bool:
-    """Whether `value` is true in any process."""
+    """Return whether `value` is true in any process."""
     if jax.process_count() == 1:
         return value
     from jax.experimental import multihost_utils
@@ -147,25 +152,33 @@ def any_says(value: bool) -> bool:
 
 
 def check_same(text: str) -> None:
-    """Wait for all processes, and raise UserError in those whose `text` is not that of process 0."""
+    """Wait for all processes, and compare a text.
+
+    Raises:
+        UserError: in all processes, if `text` differs between any of them.
+    """
     here = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32)
     if any_says(not np.array_equal(here, _broadcast(here))):
         raise UserError("the processes were given different options: start all of them with the same")
 
 
 def first_then_all(function: Callable[[], None]) -> None:
-    """Call `function` in process 0; the others go on once it has returned, and raise UserError where it has failed."""
+    """Call `function` in process 0 while the others wait.
+
+    Raises:
+        UserError: in the others, if it fails.
+    """
     failure: BaseException | None = None
     if is_first():
         try:
             function()
-        except Exception as error:  # whatever it is, the others must not wait for ever
+        except Exception as error:  # of any kind: the others must not wait for ever
             failure = error
     failed = any_says(failure is not None)
     if failure is not None:
         raise failure
     if failed:
-        raise UserError("process 0 cannot start the run: see what it said")
+        raise UserError("process 0 cannot start the run: see its error")
 
 
 def _broadcast(value: np.ndarray | np.generic) -> np.ndarray:

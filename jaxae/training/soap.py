@@ -1,11 +1,10 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., arXiv:2409.11321, 2024).
 
-Adam scales each number of the gradient by itself, which serves badly where weights act on the loss together, as those
-of a small convolution do. SOAP turns each axis of the gradient to the eigenvectors of its second moment, the mean of
-``G @ G.T``, runs Adam on the turned gradient, and turns its step back. The eigenvectors follow the moments by one step
-of orthogonal iteration at each refresh, the paper's algorithm 4, from the identity on: a decomposition there costs 30
-times as much, scored no better on MNIST, and shuffles the columns that `square` is kept in. Vectors, the biases, are
-left to plain Adam, as in the paper. Refreshing every 10 steps cost CIFAR-10 0.2 dB; a refresh is cheap.
+Adam scales each component of the gradient separately, which suits weights badly whose effects on the loss are
+correlated, as those of a small convolution. SOAP rotates each axis of the gradient to the eigenvectors of its second
+moment, the mean of ``G @ G.T``, runs Adam on the rotated gradient, and rotates the step back. The eigenvectors follow
+the moments by one step of orthogonal iteration at each refresh (the paper's algorithm 4), starting from the identity.
+Vectors, the biases, are left to plain Adam, as in the paper.
 """
 
 from typing import NamedTuple
@@ -19,23 +18,35 @@ Matrices = tuple[Float[Array, "_ _"], ...]  # one for each axis
 
 
 class SoapState(NamedTuple):
-    """`mean` is in the parameters' own coordinates, `square` in those of `bases`; both have `_merged`'s shapes."""
+    """The state of the optimizer.
 
-    count: Int32[Array, ""]
+    Attributes:
+        count: the number of steps.
+        mean: the mean of the gradient, in the shapes of `_merged`.
+        square: the mean of its square in the coordinates of `bases`, in the same shapes.
+        moments: the second moments, `Matrices` for each parameter.
+        bases: their eigenvectors, in columns.
+    """
+
+    count: Int32[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
     mean: PyTree
     square: PyTree
-    moments: PyTree  # `Matrices` for each parameter, as the next
-    bases: PyTree  # eigenvectors of the moments, in columns
+    moments: PyTree
+    bases: PyTree
 
 
 def scale_by_soap(
     b1: float = 0.9, b2: float = 0.95, eps: float = 1e-8, refresh_every: int = 5
 ) -> optax.GradientTransformation:
-    """Steps of about 1 for each number of a parameter, like `optax.scale_by_adam`, to be scaled by a learning rate.
+    """Return SOAP with a learning rate of 1, like `optax.scale_by_adam`.
 
-    b1, b2: decay of the mean of the gradient, and of those of its square and its second moments.
-    refresh_every: steps from one refresh of the eigenvectors to the next. A kernel [h, w, in, out] has a matrix for
-        its h * w pixels, one for its inputs and one for its outputs.
+    A kernel [h, w, in, out] has a matrix for its h * w pixels, one for its inputs and one for its outputs.
+
+    Args:
+        b1: decay of the mean of the gradient.
+        b2: decay of the means of its square and of its second moments.
+        eps: added to the root of the mean square.
+        refresh_every: steps from one refresh of the eigenvectors to the next.
     """
 
     def init(params: PyTree) -> SoapState:
@@ -45,8 +56,8 @@ def scale_by_soap(
         bases = jax.tree.map(lambda x: tuple(jnp.eye(n, dtype=x.dtype) for n in _turned(x)), merged)
         return SoapState(jnp.int32(0), zeros, square, moments, bases)
 
-    def update(grads: PyTree, state: SoapState, params: PyTree | None = None) -> tuple[PyTree, SoapState]:
-        merged, count = jax.tree.map(_merged, grads), state.count + 1
+    def update(updates: PyTree, state: PyTree, params: PyTree | None = None) -> tuple[PyTree, SoapState]:
+        merged, count = jax.tree.map(_merged, updates), state.count + 1
         moments = optax.tree.update_moment(jax.tree.map(_second_moments, merged), state.moments, b2, 1)
         bases = jax.lax.cond(
             state.count % refresh_every == 0,
@@ -60,13 +71,13 @@ def scale_by_soap(
             return _turn_back(_turn(mean, basis) / (jnp.sqrt(square) + eps), basis).reshape(grad.shape)
 
         unbiased = optax.tree.bias_correction(mean, b1, count), optax.tree.bias_correction(square, b2, count)
-        return jax.tree.map(step, *unbiased, bases, grads), SoapState(count, mean, square, moments, bases)
+        return jax.tree.map(step, *unbiased, bases, updates), SoapState(count, mean, square, moments, bases)
 
     return optax.GradientTransformation(init, update)
 
 
 def _merged(param: Array) -> Array:
-    """A kernel [h, w, in, out] as [h * w, in, out], pixels being correlated along both axes, without axes of 1."""
+    """Reshape a kernel [h, w, in, out] to [h * w, in, out] without axes of 1: pixels are correlated in both axes."""
     if param.ndim < 4:
         return param
     height, width, *channels = param.shape
@@ -74,7 +85,7 @@ def _merged(param: Array) -> Array:
 
 
 def _turned(merged: Array) -> tuple[int, ...]:
-    """The sizes of the axes that have a basis."""
+    """Return the sizes of the axes that have a basis."""
     return merged.shape if merged.ndim > 1 else ()
 
 
@@ -84,8 +95,8 @@ def _second_moments(grad: Array) -> Matrices:
 
 
 def _turn(grad: Array, bases: Matrices) -> Array:
-    """Each axis to the coordinates of its basis."""
-    for basis in bases:  # the first axis goes to the end each time: after all of them, the order is the old one
+    """Rotate each axis to the coordinates of its basis."""
+    for basis in bases:  # each time the first axis moves to the end: after all of them the order is the old one
         grad = jnp.tensordot(grad, basis, axes=(0, 0))
     return grad
 

@@ -1,11 +1,12 @@
-"""Where training images lie, and the program that trains an epoch on them: on the device, under pmap, or streamed.
+"""Where training images are, and the program that trains an epoch on them: on the device, under pmap, or streamed.
 
-A source is made of the images and the devices that share each batch. `lower` gives its program uncompiled, `compile`
-an epoch: ``epoch(hyper, state) -> (state, losses)``, which consumes the state it is given.
+``lower(task, hyper, state)`` lowers a source's program, and ``compile(...)`` returns the epoch as a function
+``epoch(hyper, state) -> (state, losses)`` that consumes the state it is given.
 """
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,88 +16,92 @@ from jax.stages import Lowered
 from jaxtyping import Float, UInt8
 
 from jaxae import ops
+from jaxae.data.images import Images
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
 from jaxae.training import parallel
 from jaxae.training.step import (
     Hyperparameters,
-    Task,
     TrainState,
     epoch_order,
-    steps_per_epoch,
-    train_batches,
+    train_chunk,
     train_epoch,
 )
+from jaxae.training.task import Task, steps_per_epoch
 
-Images = UInt8[np.ndarray, "n h w c"] | UInt8[Array, "n h w c"]
 Losses = Float[Array, "*members steps"] | Float[np.ndarray, " steps"]
 EpochProgram = Callable[[Hyperparameters, TrainState], tuple[TrainState, Losses]]
 
 
 class DeviceImages:
-    """Images on every device, as bytes: an epoch is one program."""
+    """Images on every device as uint8, on which one program trains an epoch."""
 
     placement = "device"
 
     def __init__(self, images: Images, devices: parallel.Devices | None = None):
         self.images = parallel.put(images, devices)
-        self.shape = self.images.shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all images."""
+        return self.images.shape
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def lower(self, task: Task, hyper: Hyperparameters, state: TrainState) -> Lowered:
-        """The epoch's program."""
-        epoch = ops.jit(train_epoch, task.model.way, static_argnums=0, donate_argnums=2)
+        """Lower the epoch's program."""
+        epoch = ops.jit(train_epoch, task.model.backend, static_argnums=0, donate_argnums=2)
         return epoch.lower(task, hyper, state, self.images)
 
     def compile(self, task: Task, hyper: Hyperparameters, state: TrainState) -> EpochProgram:
-        """An epoch, compiled."""
+        """Compile an epoch."""
         program = self.lower(task, hyper, state).compile()
         return lambda hyper, state: program(hyper, state, self.images)
 
 
 class PmapImages(DeviceImages):
-    """The same with a program for each device, by `jax.pmap`."""
+    """Images on every device, on which each device runs a program of its own, by `jax.pmap`."""
 
     def __init__(self, images: Images, devices: parallel.Devices):
         super().__init__(images, devices)
         self.devices = devices
 
     def lower(self, task: Task, hyper: Hyperparameters, state: TrainState) -> Lowered:
-        """The epoch's program."""
+        """Lower the epoch's program."""
         epoch = parallel.pmap(functools.partial(train_epoch, task), self.devices)
         return epoch.lower(parallel.numbers(self.devices), hyper, state, self.images)
 
     def compile(self, task: Task, hyper: Hyperparameters, state: TrainState) -> EpochProgram:
-        """An epoch, compiled."""
-        options = dict(ops.compiler_options(task.model.way))
+        """Compile an epoch."""
+        options: dict[str, Any] = dict(ops.compiler_options(task.model.backend))
         program = self.lower(task, hyper, state).compile(compiler_options=options)
         return lambda hyper, state: program(parallel.numbers(self.devices), hyper, state, self.images)
 
 
 class StreamedImages:
-    """Images that stay on the host: each chunk of batches is read and put while the one before is computed."""
+    """Images on the host: each chunk of batches is read and transferred while the one before is computed."""
 
     placement = "stream"
 
     def __init__(self, stream: Stream, devices: parallel.Devices | None = None):
         self.stream, self.shape = stream, stream.shape
-        self.sharding = parallel.placement(devices, axis=1)
+        self.sharding = parallel.sharding_along(devices, axis=1)
 
     def __len__(self) -> int:
-        return len(self.stream)
+        return self.shape[0]
 
     def lower(self, task: Task, hyper: Hyperparameters, state: TrainState) -> Lowered:
-        """The program of a chunk."""
-        shape = self.stream.chunk_shape(steps_per_epoch(len(self), task.batch_size), task.batch_size)
-        batches = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=self.sharding)
-        order = jax.ShapeDtypeStruct((steps_per_epoch(len(self), task.batch_size), task.batch_size), jnp.int32)
-        chunk = ops.jit(train_batches, task.model.way, static_argnums=0, donate_argnums=2)
-        return chunk.lower(task, hyper, state, batches, order, np.int32(0))
+        """Lower the program of a chunk."""
+        steps = steps_per_epoch(len(self), task.batch_size)
+        chunk = jax.ShapeDtypeStruct(self.stream.chunk_shape(steps, task.batch_size), jnp.uint8, sharding=self.sharding)
+        batches = jax.tree.map(lambda _: chunk, self.stream.images)
+        order = jax.ShapeDtypeStruct((steps, task.batch_size), jnp.int32)
+        program = ops.jit(train_chunk, task.model.backend, static_argnums=0, donate_argnums=2)
+        return program.lower(task, hyper, state, batches, order, np.int32(0))
 
     def compile(self, task: Task, hyper: Hyperparameters, state: TrainState) -> EpochProgram:
-        """What is left of the epoch that a state is in, from its very step on, compiled."""
+        """Compile an epoch, which goes on from whatever step a state is at."""
         program = self.lower(task, hyper, state).compile()
         order = ops.jit(epoch_order, static_argnums=(0, 3))
         jax.block_until_ready(order(task, hyper, np.int32(0), len(self)))
@@ -109,7 +114,7 @@ class StreamedImages:
         epoch, first = divmod(int(state.step), steps)
         batches = np.asarray(order(task, hyper, np.int32(epoch), len(self)))
         chunks = self.stream.chunks(batches[first:], steps, self.sharding)
-        ahead = next(chunks)
+        ahead = next(chunks, None)
         while ahead is not None:
             images, count = ahead
             state, of_chunk = program(hyper, state, images, batches, np.int32(count))
@@ -118,19 +123,26 @@ class StreamedImages:
         return state, np.concatenate(losses)
 
 
-Source = DeviceImages | StreamedImages
+TrainingImages = DeviceImages | StreamedImages
 
 
-def source(images: Images | Stream, devices: parallel.Devices | None = None) -> Source:
-    """The source for `images`, those of an array on the `devices` that share each batch, those of a stream on the host.
+def place_images(
+    images: Images | Stream | UInt8[np.ndarray, "n h w c"] | UInt8[Array, "n h w c"],
+    devices: parallel.Devices | None = None,
+) -> TrainingImages:
+    """Place training images for `devices` that share each batch.
 
-    Raises UserError for a stream under pmap.
+    Args:
+        images: uint8 images to put on every device, as an array or as `Images`; or a `Stream`, which stays on the host.
+        devices: see `Task`.
+
+    Raises:
+        UserError: for a stream under pmap.
     """
-    pmapped = devices is not None and devices.strategy == "pmap"
+    uses_pmap = devices is not None and devices.strategy == "pmap"
     if isinstance(images, Stream):
-        if pmapped:
-            raise UserError(
-                "--parallel pmap trains on images on the device: use --parallel jit, or --data.placement device"
-            )
+        if uses_pmap:
+            raise UserError("`parallel` pmap needs images on the device: use `parallel` jit, or `placement` device")
         return StreamedImages(images, devices)
-    return PmapImages(images, devices) if pmapped else DeviceImages(images, devices)
+    both = images if isinstance(images, Images) else Images(images)
+    return PmapImages(both, devices) if uses_pmap and devices is not None else DeviceImages(both, devices)

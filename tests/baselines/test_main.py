@@ -1,6 +1,7 @@
 """The classical methods, and their comparison with a network."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -9,14 +10,15 @@ from skimage.data import camera
 from jaxae import metrics
 from jaxae.baselines import __main__ as baselines
 from jaxae.baselines import methods
+from jaxae.errors import UserError
 from tests.process import command
 from tests.small_run import write_run
 
 SIGMA = 0.1
 
 
-def mean_psnr(restored, clean):
-    return metrics.mean_psnr(metrics.psnr(restored, clean))
+def mean_metric(restored, clean):
+    return metrics.METRICS["psnr"].mean(metrics.psnr(restored, clean))
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +36,24 @@ def test_each_method_tuned_removes_noise_from_other_images(name, channels, pair)
     clean = np.repeat(pair[0], channels, axis=-1)
     noisy = clean + np.float32(SIGMA) * random.normal(size=clean.shape).astype(np.float32)
     method = methods.METHODS[name]
-    parameters = methods.tune(method, clean[:2], noisy[:2], SIGMA)
-    restored = methods.apply(method, noisy[2:], SIGMA, parameters)
+    parameters = methods.tune_method(method, clean[:2], noisy[:2], SIGMA)
+    restored = methods.apply_method(method, noisy[2:], SIGMA, parameters)
     assert restored.shape == noisy[2:].shape
     assert restored.dtype == np.float32
     assert restored.min() >= 0
     assert restored.max() <= 1
-    gain = mean_psnr(restored, clean[2:]) - mean_psnr(np.clip(noisy[2:], 0, 1), clean[2:])
+    gain = mean_metric(restored, clean[2:]) - mean_metric(np.clip(noisy[2:], 0, 1), clean[2:])
     assert gain > 0.5, gain
 
 
 def test_tuning_takes_the_best_of_the_grid(pair):
     method = methods.METHODS["Gaussian"]
-    chosen = methods.tune(method, *pair, SIGMA)
+    chosen = methods.tune_method(method, *pair, SIGMA)
     values = {
-        blur: mean_psnr(methods.apply(method, pair[1], SIGMA, {"blur": blur}), pair[0]) for blur in method.grid["blur"]
+        blur: mean_metric(methods.apply_method(method, pair[1], SIGMA, {"blur": blur}), pair[0])
+        for blur in method.grid["blur"]
     }
     assert chosen == {"blur": max(values, key=values.get)}
-    assert methods.at_edge(method, {"blur": 0.3}) == ["blur"]
-    assert methods.at_edge(method, {"blur": 0.7}) == []
 
 
 def test_the_verdict_is_plain():
@@ -63,6 +64,31 @@ def test_the_verdict_is_plain():
     )
     rows["network"]["psnr"] = 20.25
     assert baselines.verdict(rows) == "the network is behind wavelet; it lacks 0.75 dB to the best (wavelet)"
+
+
+def test_the_table_marks_the_best_of_each_metric_by_its_direction(monkeypatch, capsys):
+    tables = []
+    monkeypatch.setattr(baselines.output, "print_table", lambda *table: tables.append(table))
+    rows = {
+        "noisy input": {"mse": 0.1, "psnr": 10.0, "milliseconds": None, "parameters": {}},
+        "median": {"mse": 0.01, "psnr": 21.0, "milliseconds": 1.234, "parameters": {"footprint": "disk 1"}},
+        "network": {"mse": 0.02, "psnr": 20.0, "milliseconds": 0.1, "parameters": {}},
+    }
+    about = {"data": {"name": "mnist", "test_images": 4}, "noise": "gaussian 0.5", "verdict": "so"}
+    baselines.print_comparison(about | {"rows": rows})
+    ((title, columns, bold),) = tables
+    assert title == "mnist, 4 test images, noise gaussian 0.5"
+    assert columns["PSNR [dB]"] == ["10.00", "21.00", "20.00"]
+    assert columns["ms/image"] == ["", "1.23", "0.1"]
+    assert bold == {("MSE", 1), ("PSNR [dB]", 1)}
+    assert capsys.readouterr().out == "so\n"
+
+
+def test_no_images_are_refused(monkeypatch):
+    for option in ("--images", "--tune-images"):
+        monkeypatch.setattr(sys, "argv", ["baselines", "run", option, "0"])
+        with pytest.raises(UserError, match="must be at least 1"):
+            baselines.main()
 
 
 @pytest.mark.slow

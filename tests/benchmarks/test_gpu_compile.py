@@ -87,16 +87,16 @@ def test_kernels_of_a_step_by_kind_with_the_bytes_they_touch():
     }
 
 
-def test_figures_of_a_step():
-    figures = gpu_compile.figures(PROGRAM, 468)
-    assert figures["kernels"] == 10  # the loop inside runs three times, what is outside of the steps not at all
-    counts = {kind: figures[kind] for kind in hlo.KINDS}
+def test_counts_and_bounds_of_a_step():
+    found = gpu_compile.counts_and_bounds(PROGRAM, 468)
+    assert found["kernels"] == 10  # the loop inside runs three times, what is outside of the steps not at all
+    counts = {kind: found[kind] for kind in hlo.KINDS}
     assert counts == {"convolutions": 1, "products": 2, "fusions": 2, "copies": 4, "other": 1}
-    assert figures["launch_us"] == figures["bound_us"] == pytest.approx(25)  # no kernel has bytes enough to take longer
-    assert figures["grouped_convolutions"] == 0
+    assert found["launch_us"] == found["bound_us"] == pytest.approx(25)  # no kernel has bytes enough to take longer
+    assert found["grouped_convolutions"] == 0
     for groups, count in ((1, 0), (32, 1)):
         text = PROGRAM.replace('convForward"', f'convForward", feature_group_count={groups}')
-        assert gpu_compile.figures(text, 468)["grouped_convolutions"] == count
+        assert gpu_compile.counts_and_bounds(text, 468)["grouped_convolutions"] == count
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_figures_of_a_step():
         ("bf16[2,4]{1,0} parameter", "f8e4m3[2,4]{1,0} parameter", "an unknown kind of number: f8e4m3"),
     ],
 )
-def test_what_it_cannot_read_is_no_figure(old, new, message):
+def test_what_it_cannot_read_is_an_error(old, new, message):
     with pytest.raises(ValueError, match=message):
-        gpu_compile.figures(PROGRAM.replace(old, new), 468)
+        gpu_compile.counts_and_bounds(PROGRAM.replace(old, new), 468)
 
 
 def test_without_the_compiler_it_says_what_to_install(tmp_path):
@@ -127,8 +127,17 @@ def test_without_the_compiler_it_says_what_to_install(tmp_path):
 @pytest.mark.skipif(not HAS_COMPILER, reason="JAX's CUDA plugin is not installed: pip install 'jax[cuda13]>=0.12'")
 def test_compiles_an_epoch_for_a_gpu_that_is_not_there(tmp_path):
     out = tmp_path / "out.json"
-    command = [sys.executable, "-m", "benchmarks.gpu_compile", "--networks", "cifar", "--ways", "xla", "--precisions"]
-    command += ["float32", "--batch-sizes", "128", "--population-ways", "--json", out]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.gpu_compile",
+        "--networks",
+        "cifar",
+        "--backends",
+        "xla",
+        "--precisions",
+    ]
+    command += ["float32", "--batch-sizes", "128", "--ensemble-backends", "--json", out]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=ROOT, check=True, capture_output=True)
     result = json.loads(out.read_text())
     (row,) = result["rows"]

@@ -45,7 +45,7 @@ def test_cycles_of_a_program_without_the_loop_over_steps_are_all_of_it():
     assert tpu_compile.cycles(PROGRAM.replace("PATH", "jit(f)/while")) == (5000 + 390 * (100 + 4 * 7), 0)
 
 
-def test_a_loop_of_unknown_length_is_no_figure():
+def test_a_loop_of_unknown_length_is_an_error():
     with pytest.raises(SystemExit, match="unknown length"):
         tpu_compile.cycles(PROGRAM.replace("constant(4)", "parameter(4)"))
 

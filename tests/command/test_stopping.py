@@ -13,7 +13,7 @@ from jaxae import command
 from jaxae.command import stopping
 
 def main():
-    stopping.advise("go on with: this")
+    stopping.set_advice("go on with: this")
     try:
         print("ready", flush=True)
         time.sleep(60)

@@ -12,7 +12,7 @@ def offline(monkeypatch):
     """No official host answers, whatever network the machine has."""
     from jaxae.data import official
 
-    monkeypatch.setattr(official, "unreachable", lambda name: "its host cannot be reached")
+    monkeypatch.setattr(official, "why_unreachable", lambda name: "its host cannot be reached")
 
 
 @pytest.fixture
@@ -44,11 +44,12 @@ def grey_images() -> np.ndarray:
 @pytest.fixture
 def own_cache(tmp_path_factory, monkeypatch):
     """A cache directory that no other test knows, and nothing remembered."""
-    from jaxae.data import folder, folder_cache
+    from jaxae.data import folder
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     folder._read.cache_clear()
-    return folder_cache.directory()
+    return cache / "jaxae" / "folders"
 
 
 @pytest.fixture

@@ -11,20 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxae.data import (
-    Resolved,
-    available,
-    catalog,
-    default_data_dir,
-    digits,
-    ensure,
-    load,
-    official,
-    places,
-    prepare,
-    resolve,
-)
+from jaxae import data
+from jaxae.data import available, default_data_dir, digits, official, places, prepare
 from jaxae.errors import UserError
+from tests.data.loading import load
 
 
 @pytest.fixture
@@ -37,32 +27,15 @@ def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
     return subprocess.run(arguments, capture_output=True, text=True, timeout=60, env=os.environ | environment)
 
 
-def test_auto_is_mnist_where_it_is_prepared(prepared_data, offline):
-    assert resolve("auto", prepared_data) == Resolved("mnist", None)
+def test_an_embedded_data_set_is_made_on_first_use(tmp_path, few_digits):
+    assert data.open("digits", tmp_path).load("test").shape == (250, 28, 28, 1)
 
 
-def test_auto_without_mnist_and_network_is_digits_and_says_why(tmp_path, offline, few_digits):
-    name, reason = resolve("auto", tmp_path)
-    assert name == "digits"
-    assert "mnist" in reason
-    assert "cannot be reached" in reason
-    assert "\n" not in reason
-    assert load(name, "test", tmp_path).shape == (250, 28, 28, 1)
-
-
-def test_auto_downloads_what_it_wants_where_that_can_be_had(tmp_path, monkeypatch, few_digits):
-    monkeypatch.setattr(catalog, "prepare", lambda name, data_dir: data_dir / name)
-    assert resolve("auto", tmp_path, wanted="kmnist") == Resolved("kmnist", None)
-
-
-def test_an_explicit_name_stands_for_itself(tmp_path, offline, few_digits):
-    assert resolve("digits", tmp_path) == Resolved("digits", None)
+def test_an_explicit_name_stands_for_itself(tmp_path, offline):
     with pytest.raises(
         UserError, match=r"connect to the network, or .*`python -m jaxae.data prepare mnist --from PATH"
     ):
-        resolve("mnist", tmp_path)
-    with pytest.raises(UserError, match="not prepared"):
-        load("mnist", "train", tmp_path)
+        data.open("mnist", tmp_path)
 
 
 def test_the_probe_gives_up_in_time(monkeypatch):
@@ -76,7 +49,7 @@ def test_the_probe_gives_up_in_time(monkeypatch):
 
     answered = threading.Event()
     monkeypatch.setattr(requests, "head", hang)
-    assert "storage.googleapis.com did not answer" in official.unreachable("mnist")  # while nothing has answered
+    assert "storage.googleapis.com did not answer" in official.why_unreachable("mnist")  # while nothing has answered
     answered.set()
 
 
@@ -87,7 +60,7 @@ def test_the_probe_tells_an_answer_from_a_refusal(monkeypatch, status, trouble):
     response = requests.Response()
     response.status_code = status
     monkeypatch.setattr(requests, "head", lambda *args, **kwargs: response)
-    answer = official.unreachable("mnist")
+    answer = official.why_unreachable("mnist")
     assert answer is None if trouble is None else trouble in answer
 
 
@@ -129,8 +102,8 @@ def test_configs_and_versions(tmp_path, tiny_data_set):
     for place in ("letters/1.0.0", "letters/1.10.0", "digits/1.9.0"):
         (tmp_path / "emnist" / place).parent.mkdir(parents=True, exist_ok=True)
         os.symlink(made, tmp_path / "emnist" / place)
-    assert ensure("emnist/letters", tmp_path).name == "1.10.0"
-    assert ensure("emnist/letters:1.0.0", tmp_path).name == "1.0.0"
+    assert data.open("emnist/letters", tmp_path).directory.name == "1.10.0"
+    assert data.open("emnist/letters:1.0.0", tmp_path).directory.name == "1.0.0"
     assert load("emnist/digits", "train", tmp_path).tolist() == [[[[7], [7]], [[7], [7]]]]
     with pytest.raises(UserError, match=r"name one of emnist/digits, emnist/letters"):
         load("emnist", "train", tmp_path)
@@ -158,7 +131,7 @@ def test_data_sets_go_to_a_place_of_their_own_and_are_found_in_tfds_too(monkeypa
     made = tiny_data_set(theirs, {"image": feature}, {"train": [{"image": np.full((2, 2, 1), 7, np.uint8)}]})
     assert load("tiny", "train").shape == (1, 2, 2, 1)
     assert prepare("tiny") == made
-    assert next(entry for entry in available() if entry.name == "tiny").directory == made
+    assert "tiny" in [entry.name for entry in available() if entry.status == "prepared"]
     assert not own.exists()
 
 
@@ -174,11 +147,11 @@ def test_a_place_that_cannot_be_written_or_is_full(tmp_path, monkeypatch, few_di
     monkeypatch.setattr(digits, "generate", full)
     with pytest.raises(UserError, match="no space left on device"):
         prepare("digits", tmp_path)
-    assert places.find("digits", tmp_path) is None
+    assert places.find_prepared("digits", tmp_path) is None
 
 
 def test_embedded_data_sets_take_no_files(tmp_path):
-    with pytest.raises(UserError, match="without --from"):
+    with pytest.raises(UserError, match="it takes no official files"):
         prepare("digits", tmp_path, tmp_path)
 
 
@@ -207,7 +180,7 @@ def test_a_killed_preparation_leaves_nothing_that_looks_prepared(tmp_path, real_
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list((tmp_path / "mnist").glob("incomplete.*/*"))
-    assert places.find("mnist", tmp_path) is None
+    assert places.find_prepared("mnist", tmp_path) is None
     assert {entry.name: entry.status for entry in available(tmp_path)}["mnist"] == "can be downloaded"
     ensure_again = command("prepare", "mnist", "--from", real_data / "mnist", "--data-dir", tmp_path)
     assert ensure_again.returncode == 0  # and the lock went with the process
@@ -238,7 +211,7 @@ def test_the_room_and_a_cached_load_do_without_tfds(prepared_data):
     load("mnist", "test", prepared_data)
     code = (
         "import sys, pathlib, jaxae.data\n"
-        f"jaxae.data.load('mnist', 'test', pathlib.Path({str(prepared_data)!r}))\n"
+        f"jaxae.data.open('mnist', pathlib.Path({str(prepared_data)!r})).load('test')\n"
         "slow = {'tensorflow', 'tensorflow_datasets', 'jax', 'PIL', 'cv2', 'scipy', 'matplotlib', 'requests'}\n"
         "print(*slow & set(sys.modules))"
     )
@@ -249,22 +222,3 @@ def test_the_room_and_a_cached_load_do_without_tfds(prepared_data):
 def test_a_folder_needs_no_preparation(tmp_path):
     with pytest.raises(UserError, match="needs no preparation"):
         prepare(f"folder:{tmp_path}")
-
-
-def test_what_is_prepared_is_left_as_it_is(tmp_path, tiny_data_set):
-    import tensorflow_datasets as tfds
-
-    feature = tfds.features.Tensor(shape=(2, 2, 1), dtype=np.uint8)
-    made = tiny_data_set(tmp_path, {"image": feature}, {"train": [{"image": np.zeros((2, 2, 1), np.uint8)}]})
-    assert prepare("tiny", tmp_path) == made  # also where nobody here could prepare it
-
-
-def test_the_fallback_of_the_colour_experiment(tmp_path, offline, monkeypatch):
-    monkeypatch.setattr(catalog, "ensure", lambda name, data_dir: tmp_path if name == "photo_patches" else refuse(name))
-
-    def refuse(name):
-        raise UserError(f"data set {name} is not prepared")
-
-    name, reason = resolve("auto", tmp_path, fallback="photo_patches", wanted="cifar10")
-    assert name == "photo_patches"
-    assert reason == "data set cifar10 is not prepared"

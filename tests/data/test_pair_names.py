@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from jaxae.data.pair_names import NAMED, match
+from jaxae.data.pair_names import match
 from jaxae.errors import UserError
+from jaxae.files import name_some
 
 
 def paths(*names):
@@ -21,8 +22,8 @@ def paths(*names):
             ("clean_1.png", "clean_2.png"),
             ", 'noisy_' of the noisy ones and 'clean_' of",
         ),
-        (("1.png", "2.png"), ("1_gt.png", "2_gt.png"), ", '_gt' of the clean ones left aside"),
-        (("1_noisy.png", "2_noisy.png"), ("1.png", "2.png"), ", '_noisy' of the noisy ones left aside"),
+        (("1.png", "2.png"), ("1_gt.png", "2_gt.png"), ", '_gt' of the clean ones ignored"),
+        (("1_noisy.png", "2_noisy.png"), ("1.png", "2.png"), ", '_noisy' of the noisy ones ignored"),
         (("ISO6400-1.png", "ISO6400-2.png"), ("ISO100-1.png", "ISO100-2.png"), ", 'ISO6400-' of the noisy ones and"),
         (("img_1.png", "img_2.png"), ("img_1.png", "img_2.png"), ""),
     ],
@@ -42,9 +43,9 @@ def test_the_order_of_the_names_is_that_of_the_noisy_ones_whatever_the_clean_one
 def test_who_has_no_partner_is_named_and_many_are_counted():
     matched = match(paths("1.png", "2.png", "x.png"), paths("1.png", "2.png", "y.png"))
     assert matched.alone == paths("x.png", "y.png")
-    assert matched.describe_alone() == "x.png, y.png"
-    many = match(paths("1.png", *(f"n{i}.png" for i in range(NAMED + 3))), paths("1.png"))
-    assert many.describe_alone().endswith(" and 3 more")
+    assert name_some(matched.alone) == "x.png, y.png"
+    many = match(paths("1.png", *(f"n{i}.png" for i in range(13))), paths("1.png"))
+    assert name_some(many.alone).endswith(" and 3 more")
 
 
 def test_a_word_is_left_aside_only_where_it_leaves_names_apart():
@@ -58,5 +59,5 @@ def test_two_of_one_name_are_refused():
 
 
 def test_no_pair_at_all_is_refused():
-    with pytest.raises(UserError, match=r"no noisy file has a clean one of the same name, as a\.png and x\.png"):
+    with pytest.raises(UserError, match=r"no noisy file has a clean one of the same name: a\.png and x\.png differ"):
         match(paths("a.png", "b.png"), paths("x.png", "y.png"))

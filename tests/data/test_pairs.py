@@ -1,21 +1,16 @@
 """Pairs of noisy and clean pictures: aligned, as they are, and refused where they are none."""
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxae import data
-from jaxae.data import cutting, halves, pairs
+from jaxae.data import cutting, folder
 from jaxae.errors import UserError
 
 SHAPE = (16, 16, 3)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """A cache directory that no other test knows, and nothing remembered."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    pairs._read.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def made(folder, name, pixels, **save):
@@ -38,27 +33,30 @@ def name_of(folder):
     return f"pairs:{folder / 'noisy'},{folder / 'clean'}"
 
 
-def test_halves_are_cut_from_the_same_places_as_they_are(both):
-    name = name_of(both)
-    splits = [data.load(name, split, shape=SHAPE) for split in ("train", "test")]
+def load(name, split, image_shape=SHAPE):
+    return data.open(name, image_shape=image_shape).load(split)
+
+
+def test_both_are_cut_from_the_same_places_as_they_are(both):
+    opened = data.open(name_of(both), image_shape=SHAPE)
+    assert opened.has_pairs
+    splits = [opened.load(split) for split in ("train", "test")]
     for images in splits:
-        noisy, clean = halves.split(images)
-        np.testing.assert_array_equal(noisy, 255 - clean)
-        assert images.shape[1:] == (16, 16, 6)
+        np.testing.assert_array_equal(images.noisy, 255 - images.clean)
+        assert images.shape[1:] == SHAPE
     originals = [np.asarray(Image.open(both / "clean" / f"{number}.png")) for number in range(12)]
     windows = [np.lib.stride_tricks.sliding_window_view(pixels, SHAPE).reshape(-1, *SHAPE) for pixels in originals]
-    piece = halves.split(splits[0])[1][0]
+    piece = splits[0].clean[0]
     assert any((piece == window).all() for of_picture in windows for window in of_picture)
     counts = [min(cutting.PIECES, pixels.size // piece.size) for pixels in originals]
-    assert sum(map(len, splits)) == sum(counts)
-    assert "12 pairs matched by name; split by the files' names" in data.describe(name)
+    assert sum(images.count for images in splits) == sum(counts)
+    assert "12 pairs matched by name; split by the files' names" in opened.description
 
 
 def test_one_channel_takes_the_luminance_of_both(both):
-    images = data.load(name_of(both), "train", shape=(16, 16, 1))
-    assert images.shape[1:] == (16, 16, 2)
-    noisy, clean = halves.split(images)
-    assert abs(noisy.astype(int) - (255 - clean.astype(int))).max() <= 1
+    images = load(name_of(both), "train", image_shape=(16, 16, 1))
+    assert images.shape[1:] == (16, 16, 1)
+    assert abs(images.noisy.astype(int) - (255 - images.clean.astype(int))).max() <= 1
 
 
 def test_folders_that_are_a_split_are_the_split(tmp_path):
@@ -67,8 +65,8 @@ def test_folders_that_are_a_split_are_the_split(tmp_path):
         for number, place in enumerate(("train", "train", "test")):
             (tmp_path / side / place).mkdir(parents=True, exist_ok=True)
             made(tmp_path / side / place, f"{number}.png", np.roll(pixels, number, axis=0))
-    assert len(data.load(name_of(tmp_path), "test", shape=SHAPE)) == 1
-    assert len(data.load(name_of(tmp_path), "train", shape=SHAPE)) == 2
+    assert load(name_of(tmp_path), "test").count == 1
+    assert load(name_of(tmp_path), "train").count == 2
 
 
 def test_pictures_are_turned_upright_before_they_are_compared(both):
@@ -77,14 +75,14 @@ def test_pictures_are_turned_upright_before_they_are_compared(both):
     exif[0x0112] = 6
     made(both / "noisy", "turned.png", lying, exif=exif)
     made(both / "clean", "turned.png", np.rot90(lying, -1).copy())
-    data.load(name_of(both), "train", shape=SHAPE)
+    load(name_of(both), "train")
 
 
 def test_another_size_is_refused_by_name(both):
     made(both / "noisy", "odd.png", np.zeros((20, 30, 3), np.uint8))
     made(both / "clean", "odd.png", np.zeros((30, 20, 3), np.uint8))
     with pytest.raises(UserError, match=r"noisy/odd\.png is 30×20 pixels and .*clean/odd\.png 20×30: they are no pair"):
-        data.load(name_of(both), "train", shape=SHAPE)
+        load(name_of(both), "train")
 
 
 def test_what_cannot_be_read_and_what_is_alone_is_named(both):
@@ -93,7 +91,7 @@ def test_what_cannot_be_read_and_what_is_alone_is_named(both):
     made(both / "noisy", "small.png", np.zeros((8, 30, 3), np.uint8))
     made(both / "clean", "small.png", np.zeros((8, 30, 3), np.uint8))
     with pytest.warns(UserWarning, match="left out") as caught:
-        data.load(name_of(both), "train", shape=SHAPE)
+        load(name_of(both), "train")
     said = " | ".join(str(warning.message) for warning in caught)
     assert "without a partner of the same name: 5.bmp" in said
     assert "3.bmp (" in said
@@ -114,17 +112,17 @@ def test_what_cannot_be_read_and_what_is_alone_is_named(both):
 def test_what_names_no_pairs_is_refused(both, name, says):
     (both / "empty").mkdir()
     with pytest.raises(UserError, match=says):
-        data.load(name.format(both), "train", shape=SHAPE)
+        data.open(name.format(both))
 
 
 def test_the_next_reading_is_of_what_is_there_now(both, monkeypatch):
-    monkeypatch.setattr("jaxae.data.folder_cache.WORTH", 0.0)
-    first = data.load(name_of(both), "train", shape=SHAPE)
-    pairs._read.cache_clear()
-    monkeypatch.setattr(cutting, "paired", None)  # the cache serves
-    np.testing.assert_array_equal(data.load(name_of(both), "train", shape=SHAPE), first)
+    monkeypatch.setattr("jaxae.data.folder.CACHE_WORTH", 0.0)
+    first = load(name_of(both), "train")
+    folder._read.cache_clear()
+    monkeypatch.setattr(cutting, "pieces", None)  # the cache serves
+    jax.tree.map(np.testing.assert_array_equal, load(name_of(both), "train"), first)
     monkeypatch.undo()
     made(both / "clean", "0.png", np.zeros((16, 20, 3), np.uint8))
-    pairs._read.cache_clear()
-    splits = [data.load(name_of(both), split, shape=SHAPE) for split in ("train", "test")]
-    assert any((halves.split(images)[1] == 0).all((1, 2, 3)).any() for images in splits)
+    folder._read.cache_clear()
+    splits = [load(name_of(both), split) for split in ("train", "test")]
+    assert any((images.clean == 0).all((1, 2, 3)).any() for images in splits)

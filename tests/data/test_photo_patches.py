@@ -9,8 +9,9 @@ import pytest
 import skimage.data
 import tensorflow_datasets as tfds
 
-from jaxae.data import load, load_labels, photo_patches, prepare
+from jaxae.data import photo_patches, prepare
 from jaxae.errors import UserError
+from tests.data.loading import load, load_labels
 
 DIGEST = """
 import hashlib

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxae.data import load, load_labels, reader, records
+from jaxae import data
+from jaxae.data import prepared
 from jaxae.errors import UserError
+from tests.data.loading import load, load_labels
 
 
 def png(image: np.ndarray) -> bytes:
@@ -47,7 +49,7 @@ def test_prepared_cifar10_loads_as_it_lies(real_data):
 
 def test_the_second_load_does_not_decode(tmp_path, grey, grey_images, monkeypatch):
     load("tiny", "train", tmp_path)
-    monkeypatch.setattr(reader, "_decode", lambda directory, split: pytest.fail("decoded again"))
+    monkeypatch.setattr(prepared.StoredSplit, "arrays", None)  # which decodes
     np.testing.assert_array_equal(load("tiny", "train", tmp_path), grey_images)
     np.testing.assert_array_equal(load_labels("tiny", "train", tmp_path), np.arange(7))
 
@@ -101,6 +103,8 @@ def test_tfrecord_files_are_read_too(tmp_path, grey, grey_images):
     info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
     np.testing.assert_array_equal(load("tiny", "train", tmp_path), grey_images)
     np.testing.assert_array_equal(load_labels("tiny", "train", tmp_path), np.arange(7))
+    with pytest.raises(UserError, match="is stored as tfrecord, which cannot be read by index"):
+        data.open("tiny", tmp_path).records("train")
     file.write_bytes(framed[:-30])
     with pytest.raises(UserError, match=r"damaged \(tiny-train.* is truncated\)"):
         load("tiny", "train", tmp_path)
@@ -122,21 +126,18 @@ def test_a_missing_split_names_those_there_are(tmp_path, tiny_data_set, grey_ima
         load("tiny", "test", tmp_path)
 
 
-def test_validation_takes_the_place_of_a_test_split_that_is_missing(tmp_path, tiny_data_set, grey_images):
+def test_the_split_that_is_the_test_split_can_be_named(tmp_path, tiny_data_set, grey_images):
     feature = tfds.features.Image(shape=(5, 6, 1))
     examples = [{"image": png(image)} for image in grey_images]
     tiny_data_set(tmp_path, {"image": feature}, {"train": examples, "validation": examples[:3]})
-    with pytest.warns(UserWarning, match=r"tiny/1\.0\.0 has no split test: validation takes its place"):
-        assert len(load("tiny", "test", tmp_path)) == 3
-    assert len(load("tiny", "validation", tmp_path)) == 3
+    assert len(load("tiny", "test", tmp_path, test_split="validation")) == 3
 
 
-def test_the_room_of_tfrecords_of_unfixed_shape_is_known(tmp_path, tiny_data_set, grey_images, monkeypatch):
+def test_the_size_of_images_of_unfixed_shape_is_known(tmp_path, tiny_data_set, grey_images):
     anything = tfds.features.Image(shape=(None, None, 1))
     examples = [{"image": png(image)} for image in grey_images]
-    made = tiny_data_set(tmp_path, {"image": anything}, {"train": examples})
-    monkeypatch.setattr(records, "Records", None)  # which reads by index, as TFRecord cannot be
-    assert records.count_bytes(made, "train") == grey_images.nbytes
+    tiny_data_set(tmp_path, {"image": anything}, {"train": examples})
+    assert data.open("tiny", tmp_path).nbytes("train") == grey_images.nbytes
 
 
 def test_images_that_vary_in_size_or_are_none(tmp_path, tiny_data_set, grey_images):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxae.config import Config, DataConfig, Launch, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
-from jaxae.experiments import cifar10_denoise, plan, runner
+from jaxae.experiments import cifar10_denoise, resolving, running
 from tests.process import command, refused
 
 
@@ -27,17 +27,17 @@ def pictures(tmp_path_factory):
 
 
 def config(folder, **train):
-    settings = TrainConfig(**{"epochs": 2, "batch_size": 16, "learning_rate": 0.01, "ops": "xla"} | train)
+    settings = TrainConfig(**{"epochs": 2, "batch_size": 16, "learning_rate": 0.01, "backend": "xla"} | train)
     return Config(DataConfig(f"pairs:{folder / 'noisy'},{folder / 'clean'}"), train=settings)
 
 
 @pytest.fixture(scope="module")
 def run(pictures, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "run"
-    return run_dir, runner.run(cifar10_denoise.EXPERIMENT, config(pictures), Launch(run_dir=run_dir, devices=1))
+    return run_dir, running.run(cifar10_denoise.EXPERIMENT, config(pictures), Launch(run_dir=run_dir, devices=1))
 
 
-def test_the_noise_is_the_pictures_own(run, capsys):
+def test_the_noise_is_the_pictures_own(run):
     run_dir, summary = run
     assert summary["noise"] == "their own"
     assert json.loads((run_dir / "config.json").read_text())["noise"]["kind"] == "none"
@@ -49,7 +49,7 @@ def test_the_noise_is_the_pictures_own(run, capsys):
 
 
 def test_a_network_learns_from_them(pictures, tmp_path):
-    longer = runner.run(
+    longer = running.run(
         cifar10_denoise.EXPERIMENT, config(pictures, epochs=15), Launch(run_dir=tmp_path / "run", devices=1)
     )
     assert longer["test"]["psnr"] > longer["test"]["noisy_psnr"] + 1
@@ -66,30 +66,30 @@ def test_commands_take_such_a_run(run, tmp_path):
     assert command("jaxae.embed", run_dir, "--out", tmp_path / "codes").status == 0
 
 
-def test_pairs_that_have_moved_go_on(run, pictures, tmp_path):
+def test_pairs_that_have_moved_are_resumed(run, pictures, tmp_path):
     moved, copy = shutil.copytree(pictures, tmp_path / "moved"), shutil.copytree(run[0], tmp_path / "run")
     settings = config(moved, epochs=3)
-    done = runner.run(cifar10_denoise.EXPERIMENT, settings, Launch(run_dir=copy, resume=True, devices=1))
+    done = running.run(cifar10_denoise.EXPERIMENT, settings, Launch(run_dir=copy, resume=True, devices=1))
     assert done["epochs"] == 3
 
 
 def test_noise_is_added_only_where_it_is_asked_for(pictures, tmp_path):
-    def noisy_psnr(noise, name):
-        made = plan.make_plan(
+    def kinds(noise, name):
+        made = resolving.resolve(
             cifar10_denoise.EXPERIMENT,
             Config(config(pictures).data, noise, config(pictures).train),
             Launch(run_dir=tmp_path / name),
         )
         return made.test.noise.kinds
 
-    assert noisy_psnr(NoiseConfig(), "none") == ()
-    assert noisy_psnr(NoiseConfig("salt", 0.2), "salt") == ("salt",)
+    assert kinds(NoiseConfig(), "none") == ()
+    assert kinds(NoiseConfig("salt", 0.2), "salt") == ("salt",)
 
 
 @pytest.mark.parametrize("target", ["noisy", "self", "sure"])
 def test_other_targets_are_refused(pictures, tmp_path, target):
-    with pytest.raises(UserError, match=f"--train.target {target}: pairs have clean images"):
-        plan.make_plan(
+    with pytest.raises(UserError, match=f"`target` {target}: pairs have clean images"):
+        resolving.resolve(
             cifar10_denoise.EXPERIMENT, config(pictures, target=target), Launch(run_dir=tmp_path / "run", devices=1)
         )
 

@@ -1,4 +1,4 @@
-"""Images as lanes against the definition in float64, alone and in populations."""
+"""Images as lanes against the definition in float64, alone and in ensembles."""
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from jaxae import models, ops, training
-from jaxae.errors import UserError
+from jaxae import networks, noise, training
 from jaxae.ops import lanes
 from tests.layer_checks import LAYERS, check
 
@@ -18,13 +17,13 @@ from tests.layer_checks import LAYERS, check
 def test_it_is_the_definition_in_value_and_gradients(most_terms, sizes):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lanes, "MOST_TERMS", most_terms)
-        check(lanes.OPS, sizes)
+        check(lanes.BACKEND, sizes)
 
 
 @settings(max_examples=12, deadline=None)
 @given(sizes=LAYERS)
 def test_bfloat16_gradients_are_float32_ones_rounded(sizes):
-    check(lanes.OPS, sizes, "bfloat16", tolerance=2**-8)
+    check(lanes.BACKEND, sizes, "bfloat16", tolerance=2**-8)
 
 
 def test_relu_matches_linen():
@@ -36,29 +35,20 @@ def test_relu_matches_linen():
 
 @pytest.mark.parametrize("network", ["mnist", "cifar"])
 def test_a_step_holds_no_convolution(network):
-    model = models.build(network, "lanes")
+    model = networks.build(network, "lanes")
     images = jnp.zeros((16, *model.image_shape))
-    params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
-    gradient = jax.grad(training.loss_fn)
-    assert "convolution" not in jax.jit(gradient, static_argnums=1).lower(params, model, images, images).as_text()
+    task = training.Task(model, training.make_optimizer("plain", 0), 16)
+    hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian"))
+    state = jax.eval_shape(lambda hyper: training.init(task, hyper, model.image_shape), hyper)
+    step = jax.jit(training.train_step, static_argnums=0)
+    assert "convolution" not in step.lower(task, hyper, state, (images, images)).as_text()
 
 
 @pytest.mark.parametrize("network", ["mnist", "cifar"])
-def test_a_population_computes_what_its_members_do(network):
-    model = models.build(network, "lanes")
+def test_an_ensemble_computes_what_its_members_do(network):
+    model = networks.build(network, "lanes")
     images = jax.random.uniform(jax.random.key(1), (2, *model.image_shape))
     members = [jax.jit(model.init)(jax.random.key(seed), images) for seed in (0, 1)]
     together = jax.jit(jax.vmap(model.apply, (0, None)))(jax.tree.map(lambda *p: jnp.stack(p), *members), images)
     for member, restored in zip(members, together, strict=True):
         np.testing.assert_allclose(restored, jax.jit(model.apply)(member, images), atol=1e-5)
-
-
-def test_an_unknown_way_names_those_there_are():
-    with pytest.raises(UserError, match="no way of computing is called 'fast'; there are: auto, xla, lanes"):
-        ops.pick("fast")
-
-
-def test_auto_is_lanes_on_a_cpu():
-    assert ops.resolve("auto") == "lanes"
-    assert ops.compiler_options("auto") == lanes.COMPILER_OPTIONS
-    assert ops.compiler_options("xla") == {}

@@ -56,7 +56,9 @@ def test_poisson_isf_inverts_scipys_distribution_function(rate, dtype):
 @pytest.mark.parametrize("rate", RATES)
 def test_poisson_follows_its_law(rate):
     rate = float(np.float32(rate))
-    counts = np.asarray(random.poisson(jax.random.key(5), jnp.full((2**20,), rate, jnp.float32))).astype(np.float64)
+    counts = np.asarray(random.sample_poisson(jax.random.key(5), jnp.full((2**20,), rate, jnp.float32))).astype(
+        np.float64
+    )
     n, law = counts.size, scipy.stats.poisson(rate)
     assert abs(counts.mean() - rate) < 4 * math.sqrt(rate / n)
     assert abs(counts.var() - rate) < 4 * math.sqrt((rate + 2 * rate**2) / n)  # the variance of a Poisson variance
@@ -70,7 +72,7 @@ def test_poisson_follows_its_law(rate):
 
 def test_poisson_of_a_rate_of_0_or_less_is_0():
     rate = jnp.float32([[0.0], [-0.0], [-1e-3], [-50.0]]) * jnp.ones((1, 2**16))
-    np.testing.assert_array_equal(random.poisson(jax.random.key(0), rate), 0)
+    np.testing.assert_array_equal(random.sample_poisson(jax.random.key(0), rate), 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -90,26 +92,26 @@ def test_poisson_of_extreme_rates_is_finite(dtype):
 def test_poisson_of_any_key_inverts_the_bits_that_jax_draws(impl, shape):
     key, rate = jax.random.key(4, impl=impl), jnp.full(shape, 6.0)
     upper = (jax.random.bits(key, shape, jnp.uint32).astype(jnp.float32) + 0.5) / 2.0**32
-    np.testing.assert_array_equal(random.poisson(key, rate), random.poisson_isf(upper, rate))
+    np.testing.assert_array_equal(random.sample_poisson(key, rate), random.poisson_isf(upper, rate))
 
 
 def test_poisson_under_jit_and_vmap_draws_the_same():
     keys, rate = jax.random.split(jax.random.key(0), 4), jnp.linspace(0, 30, 4 * 500).reshape(4, 500)
-    mapped = jax.jit(jax.vmap(random.poisson))(keys, rate)
-    np.testing.assert_array_equal(mapped, [random.poisson(*row) for row in zip(keys, rate, strict=True)])
+    mapped = jax.jit(jax.vmap(random.sample_poisson))(keys, rate)
+    np.testing.assert_array_equal(mapped, [random.sample_poisson(*row) for row in zip(keys, rate, strict=True)])
 
 
 def test_poisson_has_derivative_0():
     rate = jnp.float32([0, 1e-3, 5, 10, 1e4])
-    value, slope = jax.jvp(lambda rate: random.poisson(jax.random.key(0), rate), (rate,), (jnp.ones(5),))
+    value, slope = jax.jvp(lambda rate: random.sample_poisson(jax.random.key(0), rate), (rate,), (jnp.ones(5),))
     assert float(value[-1]) > 0
     np.testing.assert_array_equal(slope, 0)
-    np.testing.assert_array_equal(jax.grad(lambda rate: random.poisson(jax.random.key(0), rate).sum())(rate), 0)
+    np.testing.assert_array_equal(jax.grad(lambda rate: random.sample_poisson(jax.random.key(0), rate).sum())(rate), 0)
 
 
 def test_poisson_draws_the_same_on_any_number_of_devices():
     rate = jax.random.uniform(jax.random.key(1), (16, 61, 67, 3)) * 25
-    draw, results = jax.jit(random.poisson), {}
+    draw, results = jax.jit(random.sample_poisson), {}
     for devices in (1, 2, 8):
         mesh = jax.make_mesh((devices,), ("data",), (AxisType.Auto,), devices=jax.devices()[:devices])
         drawn = draw(jax.random.key(0), jax.device_put(rate, NamedSharding(mesh, PartitionSpec("data"))))

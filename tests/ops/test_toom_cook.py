@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxae import models
+from jaxae import networks
 from jaxae.ops import lanes, toom_cook
 from tests.layer_checks import check, layer
 
@@ -81,7 +81,7 @@ def test_matches_float64_in_value_and_gradients(
         "channels": 2,
         "features": 3,
     }
-    check(lanes.OPS, PLAIN | sizes, dtype, tolerance)
+    check(lanes.BACKEND, PLAIN | sizes, dtype, tolerance)
     assert calls
 
 
@@ -96,7 +96,7 @@ def test_matches_float64_in_value_and_gradients(
     ],
 )
 def test_which_layers_of_the_networks_are_computed_so(network, size, layers, calls):
-    model = models.build(network, "lanes")
+    model = networks.build(network, "lanes")
     jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((2, size, size, model.image_shape[2])))
     assert [(rows.wide, rows.narrow) for rows, _ in calls] == layers
     assert [rows.transposed for rows, _ in calls] == [False, True][: len(layers)]
@@ -110,7 +110,7 @@ def test_batched_over_weights_it_is_what_each_computes(transposed, calls):
     biases = jnp.asarray(rng.normal(size=(2, 17)), jnp.float32)
 
     def gradients(kernel, bias):
-        return jax.grad(lambda *operands: jnp.sum(layer(lanes.OPS, sizes)(x, *operands) ** 2), (0, 1))(kernel, bias)
+        return jax.grad(lambda *operands: jnp.sum(layer(lanes.BACKEND, sizes)(x, *operands) ** 2), (0, 1))(kernel, bias)
 
     together = jax.jit(jax.vmap(gradients))(kernels, biases)
     assert calls

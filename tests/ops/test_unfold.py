@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given, settings
 
-from jaxae import models, ops
 from jaxae.ops import unfold
 from tests.layer_checks import LAYERS, check
 
@@ -13,9 +12,4 @@ from tests.layer_checks import LAYERS, check
 @given(sizes=LAYERS)
 def test_it_is_the_definition_in_value_and_gradients(dtype, sizes):
     # the bias's gradient sums hundreds of numbers in bfloat16
-    check(unfold.OPS, sizes, dtype, {"float32": 2e-6, "bfloat16": 2**-5}[dtype])
-
-
-def test_auto_depends_on_the_backend():
-    assert {backend: ops.resolve("auto", backend) for backend in ("cpu", "gpu")} == {"cpu": "lanes", "gpu": "xla"}
-    assert models.CifarAutoencoder.micro_batches[ops.resolve("auto", "tpu")] == 128
+    check(unfold.BACKEND, sizes, dtype, {"float32": 2e-6, "bfloat16": 2**-5}[dtype])

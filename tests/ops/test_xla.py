@@ -1,4 +1,4 @@
-"""XLA's own convolution, and the definition that every way of computing is compared with."""
+"""XLA's own convolution, and the definition that every backend is compared with."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ def xla_can(sizes):
 @settings(max_examples=12, deadline=None)
 @given(sizes=LAYERS.filter(xla_can))
 def test_it_is_the_definition_in_value_and_gradients(sizes):
-    check(xla.OPS, sizes)
+    check(xla.BACKEND, sizes)
 
 
 @settings(max_examples=50, deadline=None)

@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from jaxae import report
-from jaxae.report.markup import document, element
 from tests.made_run import EVIL, made
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -55,9 +54,10 @@ def show(chromium):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """A folder with the page of a run and one that compares three, each with a name that is HTML."""
-    folder, run = tmp_path_factory.mktemp("pages"), made(EVIL)
-    (folder / "run.html").write_bytes(report.page(run))
-    (folder / "comparison.html").write_bytes(report.comparison(run, run, run))
+    data = {"name": "digits", "test_size": 40, "reason": f"nothing in /{'a_long_name_' * 20}"}
+    folder, run = tmp_path_factory.mktemp("pages"), made(EVIL, data=data)
+    (folder / "run.html").write_bytes(report.run_page(run))
+    (folder / "comparison.html").write_bytes(report.comparison_page(run, run, run))
     return folder
 
 
@@ -87,11 +87,12 @@ def test_a_browser_shows_it_without_complaint_or_network(show, pages, name, widt
     assert page.complaints == []
 
 
-def test_the_browser_complains_of_what_the_page_forbids_it(show, tmp_path):
-    path = tmp_path / "page.html"
-    path.write_bytes(document("t", element("p", "a", style="color: red"), element("img", src="http://localhost/a.png")))
+def test_the_policy_refuses_inline_styles_scripts_and_the_network(show, pages, tmp_path):
+    path, content = tmp_path / "page.html", (pages / "run.html").read_bytes()
+    injected = b'<p style="color: red"></p><img src="http://localhost/a.png"><script>alert(1)</script></main>'
+    path.write_bytes(content.replace(b"</main>", injected))
     page = show(path)
-    assert len(page.complaints) == 2
+    assert len(page.complaints) == 3
     assert all("Content Security Policy" in complaint for complaint in page.complaints)
 
 

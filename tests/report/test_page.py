@@ -1,5 +1,6 @@
-"""The page of a run: what it holds, and that nothing in it can become markup."""
+"""The reports of runs: what they hold, and that no text becomes markup."""
 
+import dataclasses
 import fnmatch
 import re
 import shlex
@@ -14,13 +15,13 @@ import pytest
 import tyro
 from PIL import Image
 
-from jaxae import noise, report
+from jaxae import metrics, noise, report
 from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
-from jaxae.report import examples, markup
+from jaxae.report import examples
 from jaxae.report.__main__ import main
-from jaxae.report.run import reproduce
-from jaxae.run import directory, scores
+from jaxae.report.tested_run import merge_summary, reproducing_command
+from jaxae.runs import directory, scores
 from tests.made_run import EVIL, Page, made
 from tests.process import command, refused
 
@@ -41,7 +42,7 @@ def trained(tmp_path_factory):
     run_dir = place / f"run {EVIL}"
     result = command(
         "jaxae.experiments.mnist_denoise", "--data.name", f"folder:{folder}", "--train.epochs", 2,
-        "--train.batch-size", 8, "--train.ops", "xla", "--run-dir", run_dir,
+        "--train.batch-size", 8, "--train.backend", "xla", "--run-dir", run_dir,
     )  # fmt: skip
     assert result.status == 0, result.err
     assert "report.html" in result.out
@@ -50,13 +51,17 @@ def trained(tmp_path_factory):
 
 
 def test_text_stays_text():
-    content = markup.document(EVIL, markup.element("p", EVIL, title=EVIL), [None, "a", ["b"]])
-    page = Page(content)
-    assert page.all("img") == []
-    assert {"title": EVIL} in page.all("p")
-    assert page.text.count(EVIL) == 2
-    assert b"<!doctype html>" in content
-    assert len(Page(markup.document("\udcff</script><script>alert(1)")).all("script")) == 1
+    name = "\udcff</title></script><script>alert(1)" + EVIL
+    facts = {"name": name, "reason": name, "test_size": 40}
+    run = made(name, data=facts, noise=name, command=name, experiment=name, versions={name: name})
+    run = run._replace(config=dataclasses.replace(run.config, data=DataConfig(name)))
+    run = run._replace(test=run.test._replace(name=name))
+    for content, count in ((report.run_page(run), 12), (report.comparison_page(run, run), 20)):
+        page = Page(content)
+        assert content.startswith(b"<!doctype html>")
+        assert page.text.count(name.replace("\udcff", "?")) >= count
+        assert len(page.all("script")) == len(page.all("title")) - len(page.all("use")) == 1
+        assert all(image["src"].startswith("data:image/png;base64,") for image in page.all("img"))
 
 
 def test_a_run_ends_with_its_page_and_names_are_harmless(trained):
@@ -71,33 +76,73 @@ def test_a_run_ends_with_its_page_and_names_are_harmless(trained):
     assert re.search(rb"https?:", content) is None
 
 
-def test_the_page_shows_the_figures_and_the_worst_and_best_images():
+def test_the_page_shows_the_metrics_and_the_worst_and_best_images():
     run = made()
-    page = Page(report.page(run))
-    assert "19.10 dBnoisy input 9.55 dB" in page.text
+    page = Page(report.run_page(run))
+    words = " ".join(page.text.split())
+    assert "Test PSNR 19.10 dB noisy input 9.55 dB" in words
+    assert "mean PSNR of 40 test images" in words
     clean = [
         int(image["alt"].split()[-1]) for image in page.all("img") if re.fullmatch(r"test image \d+", image["alt"])
     ]
-    order = [int(number) for number in np.argsort(run.scores.psnr, kind="stable")]
+    order = [int(number) for number in np.argsort(run.scores.values["psnr"], kind="stable")]
     assert clean == [*range(12), *order[:6], *order[::-1][:6]]
-    assert reproduce(run.config) in page.text
+    assert reproducing_command(run.config) in page.text
+
+
+def test_a_new_metric_appears_by_itself(monkeypatch):
+    nrmse = metrics.Metric("nrmse", "NRMSE", None, "%", 1, False)
+    monkeypatch.setitem(metrics.METRICS, "nrmse", nrmse)
+    run = made(test={"mse": 0.01, "psnr": 19.1, "nrmse": 12.3, "noisy_nrmse": 45.6})
+    run = run._replace(history=[record | {"nrmse": 12.3, "validation_nrmse": 13.0} for record in run.history])
+    words = " ".join(Page(report.run_page(run)).text.split())
+    assert "Test NRMSE 12.3 % noisy input 45.6 %" in words
+    assert "NRMSE [%] test validation" in words
+    words = " ".join(Page(report.comparison_page(run, run)).text.split())
+    assert "run MSE PSNR NRMSE data" in words
+    assert "19.10 dB ★ 12.3 % ★" in words
+
+
+def test_without_clean_images_there_is_nothing_but_the_loss():
+    run = made(kind="none", test={"loss": -0.25})
+    losses = scores.Scores({"loss": np.zeros(40, np.float32)})
+    history = [{"epoch": 1, "train_loss": -0.1, "loss": -0.25}]
+    run = run._replace(scores=losses, history=history)
+    for content in (report.run_page(run), report.comparison_page(run, run)):
+        page = Page(content)
+        assert "-0.25000" in page.text
+        assert "psnr" not in content.decode().lower()
+        assert "From top to bottom: noisy, restored" in page.text
+
+
+@pytest.mark.parametrize("health", [{}, {"outputs_collapsed": False, "dead_units": 0, "units": 9}])
+def test_a_healthy_run_has_no_notices(health):
+    assert b'class="notice"' not in report.run_page(made(health=health))
+
+
+def test_dead_units_and_collapsed_outputs_are_named_with_a_remedy():
+    health = {"outputs_spread": 0.012, "outputs_collapsed": True, "units": 160, "dead_units": 28}
+    words = " ".join(Page(report.run_page(made(health=health))).text.split())
+    assert "28 of 160 convolution filters output zero for every test image" in words
+    assert "their spread is 1.2% of that of the images" in words
+    assert words.count("Try another seed, a lower learning rate, or LSUV initialization.") == 2
 
 
 def test_embedded_images_are_said_to_be_so():
     reason = "there is no <network>"
-    page = Page(report.page(made(data={"name": "digits", "reason": reason})))
+    page = Page(report.run_page(made(data={"name": "digits", "reason": reason, "test_size": 40})))
     assert reason in page.text
     assert [tag for tag, attributes in page.tags if attributes.get("class") == "notice"] == ["p"]
 
 
 def test_a_page_of_large_incompressible_images_is_small():
-    content = report.page(made(shape=(96, 80, 3), epochs=1, count=6))
+    content = report.run_page(made(shape=(96, 80, 3), epochs=1, count=6))
     assert len(content) < LIMIT
     assert {image["width"] for image in Page(content).all("img")} == {str(examples.VIEW)}
 
 
 def test_without_noise_there_is_no_slider():
-    page = Page(report.page(made(kind="none", count=3)))
+    page = Page(report.run_page(made(kind="none", count=3)))
     assert page.all("input") == []
     assert not [image for image in page.all("img") if "with" in image["alt"]]
 
@@ -105,19 +150,20 @@ def test_without_noise_there_is_no_slider():
 def test_examples_are_scored_like_every_other_test():
     run = made(kind="salt_and_pepper")
     indices = np.array([7, 3, 39])
-    shown = examples.restore(run, indices, run.test.noise)
-    restored = scores.score(run.model, run.params, run.test).psnr[indices]
-    np.testing.assert_allclose(shown.psnr, restored, rtol=1e-5)
-    noisy = scores.score(None, {}, run.test).psnr[indices]
-    np.testing.assert_allclose(shown.noisy_psnr, noisy, rtol=1e-5)
-    np.testing.assert_array_equal(shown.clean, run.test.images[indices])
-    assert shown.restored.shape == (3, 28, 28, 1)
+    shown = examples.restore_examples(run, indices, run.test.noise)
+    restored = scores.score(run.model, run.params, run.test).values["psnr"][indices]
+    np.testing.assert_allclose(shown.values, restored, rtol=1e-5)
+    noisy = scores.score(None, {}, run.test).values["psnr"][indices]
+    np.testing.assert_allclose(shown.noisy_values, noisy, rtol=1e-5)
+    for index, (clean, *_, restored) in zip(indices, shown.images, strict=True):
+        np.testing.assert_array_equal(clean.pixels, run.test.images.clean[index])
+        assert restored.pixels.shape == (28, 28, 1)
 
 
 @pytest.mark.parametrize("kind", [*noise.KINDS, "salt_and_pepper,gaussian"])
 def test_the_slider_goes_from_weaker_to_stronger_noise(kind):
     own = noise.parse(kind)
-    levels = [examples.stronger(own, multiple) for multiple in examples.MULTIPLES]
+    levels = [examples.scale_noise(own, multiple) for multiple in examples.MULTIPLES]
     assert noise.describe(levels[len(levels) // 2]) == noise.describe(own)
     images = jnp.full((8, 28, 28, 1), 0.5)
     every_level = jax.tree.map(lambda *leaves: jnp.stack(leaves), *levels)
@@ -130,20 +176,20 @@ def test_the_command_to_reproduce_a_run_gives_its_configuration():
     config = Config(
         DataConfig(name="folder:a b'c", limit=7),
         NoiseConfig(kind="salt,gaussian", factor="0.1,0.2..0.3", clip=True),
-        TrainConfig(epochs=3, batch_size=4, learning_rate=0.5, target="noisy", ops="xla", precision="bfloat16"),
+        TrainConfig(epochs=3, batch_size=4, learning_rate=0.5, target="noisy", backend="xla", precision="bfloat16"),
         recipe="fast",
-        model="cifar",
+        network="cifar",
         seed=9,
     )
-    words = shlex.split(reproduce(config))
-    assert words[:3] == ["python", "-m", "jaxae.experiments.cifar10_denoise"]
+    words = shlex.split(reproducing_command(config))
+    assert words[:3] == ["python", "-m", "jaxae.experiments.mnist_denoise"]
     assert tyro.cli(Config, args=words[3:]) == config
 
 
 def test_a_page_that_fails_does_not_lose_the_run(tmp_path, capsys):
     run = made()._replace(summary={})
-    report.write_or_warn(tmp_path / "page.html", report.page, run)
-    assert f"python -m jaxae.report run --out {tmp_path / 'page.html'} tries again" in capsys.readouterr().err
+    report.write_or_warn(tmp_path / "page.html", report.run_page, run)
+    assert f"retry with: python -m jaxae.report run --out {tmp_path / 'page.html'}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -152,14 +198,38 @@ def test_the_comparison_marks_the_best_and_names_the_differences():
     better = made(EVIL, test={"psnr": 11.0, "ssim": 0.6, "mse": 0.09})
     better = better._replace(config=Config(**vars(better.config) | {"seed": 5}))
     other = made("other", kind="salt", test={"psnr": 99.0, "ssim": 0.9, "mse": 0.0})
-    content = report.comparison(weaker, better, other)
+    content = report.comparison_page(weaker, better, other)
     page = Page(content)
-    assert [text for text in re.findall(r"[\d.]+ ★", page.text)] == ["11.00 ★", "0.6000 ★", "0.09000 ★"]
+    assert [text for text in re.findall(r"[\d.]+ ★", page.text)] == ["0.09000 ★", "0.6000 ★"]
+    assert "11.00 dB ★" in page.text
+    assert "99.00 dB ★" not in page.text
+    assert "★ marks the best" in page.text
     assert "--seed" in page.text
     assert "--recipe" not in page.text
     assert EVIL in page.text
     restored = [image["alt"] for image in page.all("img") if image["alt"].startswith("test image 0 restored")]
     assert restored == [f"test image 0 restored by run {number}" for number in (1, 2, 3)]
+
+
+def test_runs_that_do_not_compare_have_no_best_and_no_legend_for_it():
+    page = Page(report.comparison_page(made("one"), made("other", kind="salt")))
+    assert "★" not in page.text
+
+
+def test_a_fresh_test_wins_over_a_stored_summary():
+    tested = {"test": {"psnr": 20.0}, "data": {"name": "mnist", "test_size": 40}, "device": {"kind": "here"}}
+    stored = {
+        "test": {"psnr": 1.0, "noisy_psnr": 0.5},
+        "data": {"name": "mnist", "test_size": 7, "train_size": 100},
+        "device": {"kind": "there"},
+        "command": "python",
+    }
+    merged = merge_summary(stored, tested)
+    data = {"name": "mnist", "test_size": 40, "train_size": 100}
+    assert merged == {"test": {"psnr": 20.0}, "data": data, "device": {"kind": "there"}, "command": "python"}
+    elsewhere = tested | {"data": {"name": "digits", "test_size": 40}}
+    assert merge_summary(stored, elsewhere)["data"] == elsewhere["data"]
+    assert merge_summary({}, tested) == tested
 
 
 @pytest.mark.slow
@@ -171,15 +241,15 @@ def test_old_runs_are_reported_and_compared(trained, tmp_path):
     (two / directory.SUMMARY).unlink()  # stopped before its end
     result = command("jaxae.report", one, two, "--out", tmp_path / "both.html")
     assert result.status == 0, result.err
-    tile = re.compile(r"Test PSNR([\d.]+ dB)")
+    card = re.compile(r"Test PSNR\s+([\d.]+ dB)")
     old, new, stopped = (Page((place / report.REPORT).read_bytes()).text for place in (trained, one, two))
-    assert tile.search(old).group(1) == tile.search(new).group(1) == tile.search(stopped).group(1)
-    assert "All have the same configuration" in Page((tmp_path / "both.html").read_bytes()).text
+    assert card.search(old).group(1) == card.search(new).group(1) == card.search(stopped).group(1)
+    assert "All runs have the same configuration" in Page((tmp_path / "both.html").read_bytes()).text
 
 
 def test_what_cannot_be_reported_is_one_line(tmp_path, monkeypatch):
     assert "no such directory" in refused(command("jaxae.report", tmp_path / "nowhere"))
-    for arguments, message in [([], "no run is named"), ([tmp_path, "--out", tmp_path / "no" / "a"], "no directory")]:
+    for arguments, message in [([], "no run given"), ([tmp_path, "--out", tmp_path / "no" / "a"], "no directory")]:
         monkeypatch.setattr("sys.argv", ["report", *map(str, arguments)])
         with pytest.raises(UserError, match=message):
             main()
@@ -188,7 +258,7 @@ def test_what_cannot_be_reported_is_one_line(tmp_path, monkeypatch):
 def test_what_the_page_is_made_of_is_installed_with_the_package():
     root = Path(report.__file__).parent
     patterns = tomllib.loads((root.parent.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    others = [path.name for path in root.iterdir() if path.is_file() and path.suffix != ".py"]
+    others = [str(path.relative_to(root)) for path in root.rglob("*.*") if path.suffix not in (".py", ".pyc")]
     assert others
     for name in others:
         assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns["jaxae.report"]), name

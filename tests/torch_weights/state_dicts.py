@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from jaxae import networks
 from jaxae.torch_weights import to_torch
 from tests.small_run import random_params
 
 
-def state_dict_of(model: str) -> dict[str, np.ndarray]:
-    """That of the network called `model`."""
-    return to_torch(random_params(model))
+def state_dict_of(network: str) -> dict[str, np.ndarray]:
+    """That of the network called `network`."""
+    return to_torch(random_params(network), networks.build(network, "xla"))
 
 
 def sequential(state_dict: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,124 +1,143 @@
-"""Which layer is which: by shapes, by what the names say of encoder and decoder, by their numbers, or not at all."""
+"""Which layer is which: by its key, its shapes, what its name says of encoder and decoder, its number, or not."""
 
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from jaxae import models
+from jaxae import networks
 from jaxae.errors import UserError
-from jaxae.torch_weights.matching import originals_names, sides
+from jaxae.layers import Conv, ConvTranspose
+from jaxae.ops import xla
+from jaxae.torch_weights.matching import match_keys
 from tests.torch_weights.state_dicts import declared, named, sequential, state_dict_of
 
-NAMES = sorted(models.MODELS)
+NAMES = sorted(networks.NETWORKS)
+MNIST, CIFAR = state_dict_of("mnist"), state_dict_of("cifar")
 
 
-def assert_matched(given: dict[str, np.ndarray], model: str, state_dict: dict[str, np.ndarray], ordered: bool) -> None:
-    """Under the originals' keys, `given` holds the very arrays of `state_dict`."""
-    matched = originals_names(given, model, ordered)
+def assert_matched(given: dict[str, np.ndarray], network: str) -> None:
+    """Under the network's own keys, `given` holds the very arrays of its state dict."""
+    state_dict = {"mnist": MNIST, "cifar": CIFAR}[network]
+    matched = match_keys(given, networks.build(network, "xla"))
     assert list(matched) == list(state_dict)
     for key, array in state_dict.items():
         assert matched[key] is array, key
 
 
-@pytest.mark.parametrize("model", NAMES)
-@pytest.mark.parametrize("ordered", [True, False])
-@pytest.mark.parametrize("wrap", [
-    lambda state_dict: state_dict,
-    lambda state_dict: {f"module.{key}": array for key, array in state_dict.items()},
-    sequential,
-    lambda state_dict: {f"net.{key}": array for key, array in sequential(state_dict).items()},
-    # what stands in all keys says nothing
-    lambda state_dict: {f"decoder.{key}": array for key, array in state_dict.items()},
-    lambda state_dict: {f"net.upscaler.{key}": array for key, array in sequential(state_dict).items()},
-])  # fmt: skip
-def test_keys_are_matched_whatever_stands_before_them(model, ordered, wrap):
-    state_dict = state_dict_of(model)
-    given = wrap(state_dict)
-    if not ordered:
-        given = dict(sorted(given.items(), reverse=True))
-    assert_matched(given, model, state_dict, ordered)
+def prefixed(prefix: str, state_dict: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{prefix}{key}": array for key, array in state_dict.items()}
+
+
+@pytest.mark.parametrize("network", NAMES)
+@pytest.mark.parametrize("order", [list, sorted])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "net.", "model._orig_mod.", "decoder."])
+@pytest.mark.parametrize("layout", [lambda state_dict: state_dict, sequential])
+def test_keys_are_matched_whatever_stands_before_all_of_them(network, order, prefix, layout):
+    given = prefixed(prefix, layout({"mnist": MNIST, "cifar": CIFAR}[network]))
+    assert_matched({key: given[key] for key in order(given)}, network)
+
+
+def test_a_compiled_part_is_no_other_part():
+    assert_matched({key.replace(".", "._orig_mod.", 1): array for key, array in CIFAR.items()}, "cifar")
 
 
 @pytest.mark.parametrize("names", [
-    "enc1 enc2 dec1 dec2",
-    "enc_a enc_b dec_a dec_b",
-    "net.encoder1 net.encoder2 net.decoder1 net.decoder2",
-    "downConv1 downConv2 upConv1 upConv2",
-    "down.0 down.1 up.0 up.1",
-    "conv1 conv2 deconv1 deconv2",
-    "conv1 conv2 t_conv1 t_conv2",
-    "conv1 conv2 convT1 convT2",
-    "conv1 conv2 conv_transpose1 conv_transpose2",
-    "first encode decode last",
-    "first second decode last",  # what is left over goes where there is room
-    "conv1 conv2 conv3 conv4",
-    "a.0 enc.x a.1 out",
+    "enc1 enc2 dec1 dec2", "enc_a enc_b dec_a dec_b", "net.encoder1 net.encoder2 net.decoder1 net.decoder2",
+    "Enc.0 Enc.1 Dec.0 Dec.1", "first encode decode last", "dec2.enc1 enc.x dec.y enc1.dec2",
 ])  # fmt: skip
-@pytest.mark.parametrize("ordered", [True, False])
-def test_the_order_of_declaration_does_not_matter(names, ordered):
-    state_dict = state_dict_of("cifar")
-    given, (first, second, third, last) = named(state_dict, names), names.split()
-    assert_matched(given, "cifar", state_dict, ordered)
-    if names != "conv1 conv2 conv3 conv4" or not ordered:
-        assert_matched(declared(given, f"{first} {third} {second} {last}"), "cifar", state_dict, ordered)
-        assert_matched(declared(given, f"{last} {third} {second} {first}"), "cifar", state_dict, ordered)
+def test_the_order_of_declaration_does_not_matter(names):
+    given, (first, second, third, last) = named(CIFAR, names), names.split()
+    assert_matched(given, "cifar")
+    assert_matched(declared(given, f"{first} {third} {second} {last}"), "cifar")
+    assert_matched(declared(given, f"{last} {third} {second} {first}"), "cifar")
 
 
 def test_shapes_decide_where_they_can():
-    mnist = state_dict_of("mnist")
-    given = dict(sorted(named(mnist, "c b a up2 up1 up3").items()))
-    assert_matched(given, "mnist", mnist, ordered=False)
-    assert_matched(given, "mnist", mnist, ordered=True)
+    assert_matched(dict(sorted(named(MNIST, "c b a up2 up1 up3").items())), "mnist")
 
 
-@pytest.mark.parametrize(("name", "said"), [
-    ("encoder", ("encoder",)), ("enc1", ("encoder",)), ("myEncoder", ("encoder",)), ("down_2", ("encoder",)),
-    ("decoder", ("decoder",)), ("dec-2", ("decoder",)), ("up", ("decoder",)), ("upsample1", ("decoder",)),
-    ("Upconv", ("decoder",)), ("tconv3", ("decoder",)), ("convt", ("decoder",)), ("convTranspose2d", ("decoder",)),
-    ("conv1", ()), ("0", ()), ("autoencoder", ()), ("update", ()), ("group", ()), ("out_conv", ()), ("last_conv", ()),
-    ("transition", ()), ("convtiny", ()), ("indec", ()), ("encoder_decoder", ("encoder", "decoder")),
+def test_numbers_decide_where_every_shape_fits():
+    assert_matched(named(CIFAR, "conv1 conv2 conv3 conv4"), "cifar")
+    assert_matched(dict(sorted(named(CIFAR, "conv8 conv9 conv10 conv11").items())), "cifar")
+
+
+UNCERTAIN = "names do not say which layer is which: in its keys, rename each"
+OTHER = "its layers are not those of the network: name the network"
+
+
+@pytest.mark.parametrize("given", [
+    named(CIFAR, "one two three four"),  # declared in this order, which need not be that of execution
+    named(CIFAR, "conv1 conv2 out1 out2"),
+    named(CIFAR, "conv4 conv2 conv3 conv1"),
+    named(CIFAR, "0 4 2 6"),  # the numbers say one thing, the order another
+    named(CIFAR, "a enc.dec dec.enc b"),  # names that say both
+    named(MNIST, "enc1 enc2 dec3 dec1 dec2 enc3"),
+    named(MNIST, "encoder.2 encoder.0 encoder.4 decoder.0 decoder.2 decoder.4"),  # the keys, but other shapes
 ])  # fmt: skip
-def test_what_a_name_says(name, said):
-    assert sides(name) == said
+def test_what_is_uncertain_is_refused(given):
+    network = "cifar" if len(given) == len(CIFAR) else "mnist"
+    with pytest.raises(UserError, match=UNCERTAIN):
+        match_keys(given, networks.build(network, "xla"))
 
 
-def crossed(names: str, order: str) -> dict[str, np.ndarray]:
-    return declared(named(state_dict_of("cifar"), names), order)
-
-
-RENAME = "names do not say which runs first: rename them, .* encoder.2 and decoder.0"
-
-
-@pytest.mark.parametrize(("given", "ordered"), [
-    (crossed("one two three four", "one two three four"), True),  # declared in this order, which need not be running's
-    (crossed("conv1 conv2 out1 out2", "conv1 conv2 out1 out2"), True),
-    (crossed("conv1 conv2 out1 out2", "conv1 conv2 out1 out2"), False),
-    (crossed("0 4 2 6", "0 4 2 6"), True),  # the numbers say one thing, the order another
-    (crossed("conv4 conv2 conv3 conv1", "conv1 conv2 conv3 conv4"), True),  # numbered, but not in running's order
-    (crossed("a enc.up dec.down b", "a enc.up dec.down b"), True),  # names that say both
+@pytest.mark.parametrize(("network", "given"), [
+    ("mnist", CIFAR),
+    ("mnist", dict(list(MNIST.items())[:-2])),
+    ("mnist", MNIST | prefixed("ema.", MNIST)),
+    ("cifar", CIFAR | prefixed("module.", CIFAR)),
+    ("cifar", named(CIFAR, "a b c d") | named(CIFAR, "e f g h")),
+    ("mnist", MNIST | {"norm.running_mean": np.zeros(3)}),
+    ("mnist", {key: array for key, array in MNIST.items() if key != "encoder.0.bias"}),
+    ("mnist", {"weight": np.zeros((4, 3)), "bias": np.zeros(4)}),
+    ("mnist", {}),
 ])  # fmt: skip
-def test_what_is_uncertain_is_refused(given, ordered):
-    with pytest.raises(UserError, match=RENAME) as refusal:
-        originals_names(given, "cifar", ordered)
-    assert "\n" not in str(refusal.value)
+def test_what_does_not_match_is_refused(network, given):
+    with pytest.raises(UserError, match=OTHER):
+        match_keys(given, networks.build(network, "xla"))
 
 
-MNIST, CIFAR = state_dict_of("mnist"), state_dict_of("cifar")
-SECOND = {"b2.weight": CIFAR["encoder.2.weight"], "b2.bias": CIFAR["encoder.2.bias"]}
+def test_a_refusal_sets_the_layers_side_by_side():
+    with pytest.raises(UserError) as refusal:
+        match_keys(named(CIFAR, "one two three four"), networks.build("cifar", "xla"))
+    first, *rows = str(refusal.value).splitlines()
+    assert first.endswith("(the network's | the file's)")
+    assert rows == [
+        "encoder.0: weight 8×3×3×3, bias 8 | one: weight 8×3×3×3, bias 8",
+        "encoder.2: weight 8×8×3×3, bias 8 | two: weight 8×8×3×3, bias 8",
+        "decoder.0: weight 8×8×3×3, bias 8 | three: weight 8×8×3×3, bias 8",
+        "decoder.2: weight 8×3×3×3, bias 3 | four: weight 8×3×3×3, bias 3",
+    ]
+    with pytest.raises(UserError) as refusal:
+        match_keys({f"layer{number}.weight": np.zeros(2) for number in range(500)}, networks.build("cifar", "xla"))
+    assert str(refusal.value).splitlines()[-1].split() == ["|", "and", "486", "more"]
 
 
-@pytest.mark.parametrize(("model", "given", "message"), [
-    ("mnist", CIFAR, "no state dict of the mnist network: .* it fits --model cifar"),
-    ("mnist", dict(list(MNIST.items())[:-2]), "decoder.4 with weight 16×1×3×3 .* is missing"),
-    ("mnist", MNIST | {f"ema.{key}": array for key, array in MNIST.items()}, "one too many: .* leave one out"),
-    ("cifar", named(CIFAR, "a b c d") | named(CIFAR, "e f g h"), "one too many: .* leave one out"),
-    ("cifar", named(CIFAR, "a b up d") | SECOND, "'b2' is one too many: 'b' and 'up' took its place"),
-    ("mnist", MNIST | {"norm.running_mean": np.zeros(3)}, "'norm.running_mean' is neither .* without it"),
-    ("mnist", {key: array for key, array in MNIST.items() if key != "encoder.0.bias"}, "has no bias"),
-    ("mnist", {"weight": np.zeros((4, 3)), "bias": np.zeros(4)}, "no state dict of the mnist network"),
-    ("mnist", {}, "encoder.0 with .* is missing"),
-    ("mnist", named(MNIST, "enc1 enc2 dec3 dec1 dec2 enc3"), "'dec3' .* in its decoder, of which the name"),
-])  # fmt: skip
-def test_what_does_not_match_is_refused(model, given, message):
-    with pytest.raises(UserError, match=message) as refusal:
-        originals_names(given, model, ordered=True)
-    assert "\n" not in str(refusal.value)
+class Deep(networks.Network):
+    """Layers of equal shapes in both parts."""
+
+    image_shape = (8, 8, 3)
+
+    @nn.compact
+    def __call__(self, x):
+        for number, (fan_in, fan_out) in enumerate([(3, 4), (4, 4), (4, 4)]):
+            x = Conv(xla.BACKEND, fan_in, fan_out, 3, padding=1, name=f"enc{number}")(x)
+        for number, (fan_in, fan_out) in enumerate([(4, 4), (4, 4), (4, 3)]):
+            x = ConvTranspose(xla.BACKEND, fan_in, fan_out, 3, padding=1, name=f"dec{number}")(x)
+        return x
+
+
+def test_numbers_count_within_the_encoder_and_the_decoder():
+    from jaxae.torch_weights import state_dict_shapes
+
+    own = {key: np.full(shape, number) for number, (key, shape) in enumerate(state_dict_shapes(Deep()).items())}
+    for names in (
+        "encoder.1 encoder.2 encoder.10 decoder.1 decoder.2 decoder.10",
+        "e.enc1 e.enc2 e.enc3 d.dec1 d.dec2 d.dec3",
+    ):
+        given, layers = named(own, names), names.split()
+        for order in (names, " ".join(layers[n] for n in (0, 3, 1, 4, 2, 5))):
+            matched = match_keys(declared(given, order), Deep())
+            assert all(matched[key] is array for key, array in own.items())
+    for names in ("enc1 enc2 enc3 dec3 dec2 dec1", "enc1 enc2 enc3 dec1 dec2 out", "enc1 enc3 enc2 dec1 dec2 dec3"):
+        with pytest.raises(UserError, match=UNCERTAIN):
+            match_keys(named(own, names), Deep())

@@ -7,20 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxae import models, noise, training
+from jaxae import networks, noise, training
 from jaxae.errors import UserError
-from jaxae.run.checkpoints import Checkpoints
-from jaxae.run.digest import digest
+from jaxae.runs.checkpoints import Checkpoints
+from jaxae.runs.digest import tree_digest
 from jaxae.training import parallel
 
 COLLECTIVE = r" (all-reduce|all-gather|reduce-scatter|collective-permute|all-to-all|collective-broadcast)(-start)?\("
 SHAPE = (28, 28, 1)
 
 
-class InParts(models.MnistDenoiser):
+class Microbatched(networks.MnistDenoiser):
     """Two images at a time, whatever the batch."""
 
-    micro_batches: ClassVar = {"xla": 2}
+    microbatch_sizes: ClassVar = {"xla": 2}
 
 
 def make_images(count=44):
@@ -29,11 +29,11 @@ def make_images(count=44):
 
 def make_run(devices, model=None, learning_rate=1e-3):
     """The task, hyperparameters, state and images of a short run on `devices`."""
-    model = models.build("mnist", "xla") if model is None else model
+    model = networks.build("mnist", "xla") if model is None else model
     task = training.Task(model, training.make_optimizer("plain", 0), 16, devices=devices)
     hyper = training.hyperparameters(0, learning_rate, noise.parse("gaussian"))
     hyper, state = parallel.put((hyper, training.init(task, hyper, SHAPE)), devices)
-    return task, hyper, state, training.source(make_images(), devices)
+    return task, hyper, state, training.place_images(make_images(), devices)
 
 
 def collectives(devices, model=None):
@@ -47,15 +47,15 @@ def trained():
     """Losses and parameters of two epochs, by number of devices."""
 
     def fit(devices, model):
-        epochs = list(training.fit(*make_run(devices, model), epochs=2))
+        epochs = list(training.train_epochs(*make_run(devices, model), epochs=2))
         return [epoch.loss for epoch in epochs], jax.device_get(epochs[-1].state.params)
 
-    parts = InParts("xla")
-    return {1: fit(None, None), 2: fit(parallel.find(2), None), "2, in parts": fit(parallel.find(2), parts),
-            8: fit(parallel.find(8), None)}  # fmt: skip
+    two, eight = parallel.find_devices(2), parallel.find_devices(8)
+    runs = {1: (None, None), 2: (two, None), "2, microbatches": (two, Microbatched("xla")), 8: (eight, None)}
+    return {name: fit(*run) for name, run in runs.items()}
 
 
-@pytest.mark.parametrize("devices", [2, "2, in parts", 8])
+@pytest.mark.parametrize("devices", [2, "2, microbatches", 8])
 def test_more_devices_train_the_same(trained, devices):
     losses, params = trained[1]
     others, other_params = trained[devices]
@@ -68,11 +68,11 @@ def test_more_devices_train_the_same(trained, devices):
 
 @pytest.mark.parametrize("kind", ["gaussian", "poisson", "salt_and_pepper,block_masking,speckle"])
 def test_noise_is_the_same_to_the_bit(kind):
-    corruption, clean, key = noise.parse(kind), training.to_float(jnp.asarray(make_images(16))), jax.random.key(3)
+    added, clean, key = noise.parse(kind), training.to_float(jnp.asarray(make_images(16))), jax.random.key(3)
 
     def draw(count):
-        devices = parallel.find(count)
-        program = jax.jit(lambda key, clean: parallel.own_part(corruption(key, clean), devices))
+        devices = parallel.find_devices(count)
+        program = jax.jit(lambda key, clean: parallel.own_part(added(key, clean), devices))
         noisy = program(*parallel.put((key, clean), devices))
         assert len(noisy.sharding.device_set) == count
         return np.asarray(noisy)
@@ -85,13 +85,13 @@ def test_noise_is_the_same_to_the_bit(kind):
 
 def test_a_step_has_one_all_reduce_and_the_data_stays_where_it_is():
     # the loop over the steps is in the text once
-    assert collectives(parallel.find(8)) == {"all-reduce": 1}
-    assert collectives(parallel.find(2), InParts("xla")) == {"all-reduce": 1}
+    assert collectives(parallel.find_devices(8)) == {"all-reduce": 1}
+    assert collectives(parallel.find_devices(2), Microbatched("xla")) == {"all-reduce": 1}
     assert collectives(None) == {}
 
 
 def test_a_device_computes_its_part_of_the_batch_alone():
-    task, hyper, state, images = make_run(parallel.find(8))
+    task, hyper, state, images = make_run(parallel.find_devices(8))
     text = images.lower(task, hyper, state).compile().as_text()
     assert "f32[2,28,28,1]" in text
     assert "f32[16,28,28,1]" not in text  # no device draws the noise of the others, nor gathers their images
@@ -99,39 +99,39 @@ def test_a_device_computes_its_part_of_the_batch_alone():
 
 def test_pmap_trains_the_same(trained):
     losses, params = trained[2]
-    *_, mapped = training.fit(*make_run(parallel.find(2, "pmap")), epochs=2)
+    *_, mapped = training.train_epochs(*make_run(parallel.find_devices(2, "pmap")), epochs=2)
     assert mapped.loss == pytest.approx(losses[1], rel=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), mapped.state.params, params)
     assert mapped.state.step == 4
-    assert collectives(parallel.find(2, "pmap")) == {"all-reduce": 1}
+    assert collectives(parallel.find_devices(2, "pmap")) == {"all-reduce": 1}
 
 
 def test_a_checkpoint_comes_back_on_other_devices(tmp_path):
-    _, _, state, _ = make_run(parallel.find(8))
+    _, _, state, _ = make_run(parallel.find_devices(8))
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(1, state, merit=20.0)
+        checkpoints.save(1, state, score=20.0)
     for count in (1, 2, 4):
-        like = make_run(parallel.find(count))[2]
+        like = make_run(parallel.find_devices(count))[2]
         with Checkpoints(tmp_path) as checkpoints:
-            restored = checkpoints.restore(1, like)
-        assert digest(restored) == digest(state)
-        assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(restored)} == {count}
+            loaded = checkpoints.restore(1, like)
+        assert tree_digest(loaded) == tree_digest(state)
+        assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(loaded)} == {count}
 
 
 def test_one_device_needs_no_mesh():
-    assert parallel.find(1) is None
-    assert parallel.find(1, "pmap").count == 1
-    assert parallel.find().count == 8
+    assert parallel.find_devices(1) is None
+    assert parallel.find_devices(1, "pmap").count == 1
+    assert parallel.find_devices().count == 8
 
 
 def test_too_many_devices_are_refused():
-    with pytest.raises(UserError, match="--devices 9: JAX shows 8 CPU devices; use at most 8"):
-        parallel.find(9)
+    with pytest.raises(UserError, match="`devices` 9: JAX shows 8 CPU devices; use at most 8"):
+        parallel.find_devices(9)
 
 
 @pytest.mark.parametrize(("size", "nearest"), [(3, 8), (11, 8), (12, 16), (129, 128), (135, 136)])
 def test_a_batch_that_cannot_be_shared_names_the_nearest_that_can(size, nearest):
-    with pytest.raises(UserError, match=f"nearest that they can is {nearest}$"):
-        parallel.check_batch_size(size, parallel.find(8))
-    parallel.check_batch_size(nearest, parallel.find(8))
+    with pytest.raises(UserError, match=f"nearest size that they can is {nearest}$"):
+        parallel.check_batch_size(size, parallel.find_devices(8))
+    parallel.check_batch_size(nearest, parallel.find_devices(8))
     parallel.check_batch_size(size, None)

@@ -3,15 +3,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxae import models, noise, ops, training
+from jaxae import networks, noise, ops, training
+from jaxae.data import Images
 from jaxae.errors import UserError
-from jaxae.run.digest import digest
+from jaxae.runs.digest import tree_digest
 from jaxae.training import step
+from jaxae.training.objectives import Noise2Noise
 
 
 def make_task(batch_size=8, name="mnist"):
     # XLA's own convolution, so that what is tested here is training alone
-    return training.Task(models.build(name, "xla"), training.make_optimizer("plain", 0), batch_size)
+    return training.Task(networks.build(name, "xla"), training.make_optimizer("plain", 0), batch_size)
 
 
 def make_hyper(seed=0, rate=1e-3, kind="gaussian"):
@@ -23,12 +25,12 @@ def make_images(count, shape=(28, 28, 1)):
 
 
 def train_epoch(task, hyper, state, images):
-    return ops.jit(training.train_epoch, static_argnums=0)(task, hyper, state, images)
+    return ops.jit(training.train_epoch, static_argnums=0)(task, hyper, state, Images(images))
 
 
 def fit(task, hyper, images, epochs, state=None):
     state = training.init(task, hyper, (28, 28, 1)) if state is None else state
-    return list(training.fit(task, hyper, state, training.source(images), epochs))
+    return list(training.train_epochs(task, hyper, state, training.place_images(images), epochs))
 
 
 def test_an_epoch_is_its_steps_one_after_another():
@@ -43,7 +45,7 @@ def test_an_epoch_is_its_steps_one_after_another():
     for number in range(3):
         clean = training.to_float(images[order[number * 8 : number * 8 + 8]])
         noise_key = jax.random.fold_in(jax.random.fold_in(hyper.key, step.NOISE), number)
-        state, loss = train_step(task, hyper, state, hyper.noise(noise_key, clean), clean)
+        state, loss = train_step(task, hyper, state, (hyper.noise(noise_key, clean), clean))
         expected.append(loss)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), after.params, state.params)
@@ -56,14 +58,14 @@ def test_stopping_between_epochs_changes_no_bit():
     *_, half = fit(task, hyper, images, 1)
     rest = fit(task, hyper, images, 3, half.state)
     assert [epoch.number for epoch in rest] == [2, 3]
-    assert digest(rest[-1].state) == digest(whole.state)
+    assert tree_digest(rest[-1].state) == tree_digest(whole.state)
 
 
 def test_the_seed_decides_every_bit():
     task, images = make_task(), make_images(16)
 
     def run(seed):
-        return digest(fit(task, make_hyper(seed), images, 1)[-1].state.params)
+        return tree_digest(fit(task, make_hyper(seed), images, 1)[-1].state.params)
 
     assert run(0) == run(0) != run(1)
 
@@ -84,7 +86,7 @@ def test_each_epoch_has_an_order_and_noise_of_its_own():
 
 
 def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(UserError, match="use at most 7"):
+    with pytest.raises(UserError, match="`batch_size` 8: more than the 7 training images; use at most 7"):
         training.steps_per_epoch(7, 8)
     assert training.steps_per_epoch(8, 8) == 1
 
@@ -97,7 +99,7 @@ def test_a_batch_larger_than_the_data_is_refused():
     ],
 )
 def test_training_gives_the_golden_losses(name, shape, golden):
-    """Fails when what a step computes has changed: update the figures only if it was meant to."""
+    """Fails when what a step computes has changed: update the values only if it was meant to."""
     task, images, hyper = make_task(name=name), make_images(24, shape), make_hyper()
     _, losses = train_epoch(task, hyper, training.init(task, hyper, shape), images)
     np.testing.assert_allclose(losses, golden, rtol=2e-5)
@@ -105,13 +107,13 @@ def test_training_gives_the_golden_losses(name, shape, golden):
 
 def test_images_that_are_floats_already_are_refused():
     unchecked = getattr(step.to_float, "__wrapped__", step.to_float)  # as without the tests' own checks of types
-    with pytest.raises(UserError, match="images of float32 where bytes belong"):
+    with pytest.raises(UserError, match="images of float32 where uint8 from 0 to 255 is needed"):
         unchecked(jnp.zeros((1, 4, 4, 1)))
 
 
 def test_the_data_is_an_argument_of_the_epoch_and_not_part_of_its_program():
     task, hyper = make_task(), make_hyper()
-    source = training.source(make_images(64))
+    source = training.place_images(make_images(64))
     text = source.lower(task, hyper, training.init(task, hyper, (28, 28, 1))).as_text()
     assert "tensor<64x28x28x1xui8>" in text
     assert len(text) < 500_000
@@ -122,7 +124,7 @@ def test_runs_that_differ_in_their_hyperparameters_share_a_program():
     program = ops.jit(training.train_epoch, static_argnums=0)
     program.clear_cache()
     for hyper in (make_hyper(0), training.hyperparameters(1, 1e-2, noise.parse("gaussian", "0.1..0.7"))):
-        program(task, hyper, training.init(task, hyper, (28, 28, 1)), images)
+        program(task, hyper, training.init(task, hyper, (28, 28, 1)), Images(images))
     assert program._cache_size() == 1
 
 
@@ -135,12 +137,12 @@ def test_a_second_run_like_the_first_compiles_nothing():
                 compiled.append(event)
 
         # a batch like no other test's
-        task = training.Task(models.build("mnist", "xla"), training.make_optimizer("plain", 2), batch_size=7)
+        task = training.Task(networks.build("mnist", "xla"), training.make_optimizer("plain", 2), batch_size=7)
         hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))
-        images = training.source(np.zeros((14, 28, 28, 1), np.uint8))
+        images = training.place_images(np.zeros((14, 28, 28, 1), np.uint8))
         jax.monitoring.register_event_duration_secs_listener(note)
         try:
-            list(training.fit(task, hyper, training.init(task, hyper, images.shape[1:]), images, epochs=1))
+            list(training.train_epochs(task, hyper, training.init(task, hyper, images.shape[1:]), images, epochs=1))
         finally:
             jax.monitoring.unregister_event_duration_listener(note)
         return compiled
@@ -149,9 +151,11 @@ def test_a_second_run_like_the_first_compiles_nothing():
     assert not run()
 
 
-def test_a_noisy_target_is_a_second_noisy_copy():
+def test_noise2noise_compares_with_a_second_noisy_copy():
     task, images, hyper = make_task(), make_images(8), make_hyper(rate=0.0)
-    _, losses = train_epoch(task._replace(target="noisy"), hyper, training.init(task, hyper, (28, 28, 1)), images)
+    _, losses = train_epoch(
+        task._replace(objective=Noise2Noise()), hyper, training.init(task, hyper, (28, 28, 1)), images
+    )
     _, clean = train_epoch(task, hyper, training.init(task, hyper, (28, 28, 1)), images)
     # independent noise of factor 0.5 in the target adds its variance to the loss
     np.testing.assert_allclose(losses - clean, 0.25, atol=0.02)

@@ -1,1 +1,1 @@
-"""Picture files in and out, whatever Pillow and tifffile read, with what a picture editor would keep kept."""
+"""Picture files read and written, in any format that Pillow or tifffile reads. Metadata is kept."""

@@ -1,4 +1,4 @@
-"""Pixels of an opened picture, whatever its mode, as an array of grey or RGB with or without alpha."""
+"""Pixels of an opened picture of any mode, as an array of gray or RGB with or without alpha."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,13 @@ _BITS, _PHOTOMETRIC, _SAMPLES = 258, 262, 277  # TIFF tags
 
 
 def is_deep(image: Any) -> bool:
-    """Whether Pillow would read more than eight bits wrongly: upper eight of colours, negative where zero is white."""
+    """Whether Pillow would read more than eight bits wrongly.
+
+    It keeps the upper eight bits of colors, and returns the negative of a picture whose zero is white.
+
+    Raises:
+        UserError: No decoder reads the values of this picture.
+    """
     if image.mode == "CMYK":
         return False
     whole = image.mode.startswith(("I", "F"))
@@ -45,14 +51,25 @@ def _bits_in_jpeg_2000(image: Any) -> int:
 
 
 def read_plain(image: Any, notes: list[str]) -> np.ndarray:
-    """The pixels [height, width, 1 to 4] of the loaded `image`; how it was changed is added to `notes`."""
+    """The pixels of a loaded image.
+
+    Args:
+        image: The image, opened by Pillow.
+        notes: Receives a line for each change, such as a conversion to RGB.
+
+    Returns:
+        An array [height, width, channels] of 1 to 4 channels: uint8, uint16 or float32.
+
+    Raises:
+        UserError: Its values or colors cannot be read.
+    """
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise UserError(f"32-bit values from {values.min()} to {values.max()}; save it with 8 or 16 bits")
         return values.astype(np.uint16)[..., None]
     if image.mode == "F":
-        return scientific.check_finite(np.asarray(image)[..., None])
+        return scientific.as_finite_floats(np.asarray(image)[..., None])
     if image.mode == "CMYK":
         notes.append("CMYK becomes RGB")
         image = _from_cmyk(image)
@@ -66,7 +83,7 @@ def read_plain(image: Any, notes: list[str]) -> np.ndarray:
 
 
 def _from_cmyk(image: Any) -> Any:
-    """The colours that the CMYK `image` shows by its own profile, or by Pillow's formula where it has none."""
+    """The CMYK `image` in RGB, by its own color profile, or by Pillow's formula if it has none."""
     from PIL import ImageCms
 
     try:
@@ -77,14 +94,22 @@ def _from_cmyk(image: Any) -> Any:
 
 
 def say_what_pillow_drops(image: Any, pixels: np.ndarray, notes: list[str]) -> None:
-    """Note the channels of a TIFF that are not among its `pixels`. Errors as `scientific.drop_extra`."""
+    """Add a line to `notes` if a TIFF has channels that are not among its `pixels`.
+
+    Raises:
+        UserError: It has several channels that are not RGB.
+    """
     samples = image.tag_v2.get(_SAMPLES, 1) if image.mode != "CMYK" else 1
     if isinstance(samples, int) and samples > len(image.getbands()):
         scientific.drop_extra(samples, pixels.shape[2], notes)
 
 
 def read_deep(path: Path) -> np.ndarray:
-    """A coloured picture of 16 bits a channel, by OpenCV."""
+    """The pixels of a color picture of 16 bits a channel, read by OpenCV: uint16 [height, width, 3 or 4].
+
+    Raises:
+        UserError: OpenCV cannot read it.
+    """
     import cv2
 
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)

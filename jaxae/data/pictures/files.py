@@ -1,4 +1,4 @@
-"""Picture files that become others of the same kind: read with what they say of the scene, written and read back."""
+"""Picture files that become others of the same format: read with their metadata, written, and read back to check."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from jaxae.data.pictures import reading, scene, scientific
 from jaxae.data.pictures.reading import Picture
-from jaxae.data.pictures.scientific import Limits
+from jaxae.data.pictures.scientific import ValueRange
 from jaxae.errors import UserError
 from jaxae.files import replacing
 
@@ -27,18 +27,30 @@ _SAVE: dict[str, dict[str, Any]] = {
 _LOSSY = {"JPEG", "WEBP", "AVIF"}
 
 
-class File(NamedTuple):
-    """A picture file as it was read: one page, or as many as a TIFF has."""
+class PictureFile(NamedTuple):
+    """A picture file as it was read.
+
+    Attributes:
+        pages: One page, or all pages of a TIFF.
+        format: Pillow's name of the format.
+        metadata: The metadata of the scene, as arguments of Pillow's `save`.
+        notes: What the user should know of how it was read, each once.
+        value_range: Black and white of its floating-point values; None for 0 and 1.
+    """
 
     pages: list[Picture]
     format: str
-    metadata: dict[str, Any]  # as Pillow's `save` takes it
-    notes: tuple[str, ...]  # what a person should know of how it was read, each once
-    limits: Limits | None = None  # black and white of its floating-point values, where these are not 0 and 1
+    metadata: dict[str, Any]
+    notes: tuple[str, ...]
+    value_range: ValueRange | None = None
 
 
-def sizes(path: Path) -> list[tuple[int, int]]:
-    """Height and width of each page as the file has them, before it is turned upright. Errors as `read`."""
+def page_sizes(path: Path) -> list[tuple[int, int]]:
+    """The height and width of each page as stored, before it is turned upright.
+
+    Raises:
+        UserError: The file is damaged, of a format that cannot be written, or too large.
+    """
     if reading.is_beyond_pillow(path):
         with reading.naming(path):
             return _check_sum([page.size for page in scientific.list_pages(path)])
@@ -66,18 +78,19 @@ def _check_sum(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return sizes
 
 
-def read(path: Path, limits: Limits | None = None) -> File:
-    """The picture file `path`, its floating-point values scaled from `limits`, black and white, to [0, 1].
+def read_picture(path: Path, value_range: ValueRange | None = None) -> PictureFile:
+    """The picture file `path`, its floating-point values scaled from `value_range` to [0, 1].
 
-    Raises UserError, naming it, unless it is whole, of a kind that can be written, and has no values beyond `limits`.
+    Raises:
+        UserError: The file is damaged, of a format that cannot be written, or has values outside of `value_range`.
     """
     file = _read_as_stored(path)
     with reading.naming(path):
-        return file._replace(pages=[page.within(limits) for page in file.pages], limits=limits)
+        return file._replace(pages=[page.within(value_range) for page in file.pages], value_range=value_range)
 
 
-def _read_as_stored(path: Path) -> File:
-    sizes(path)
+def _read_as_stored(path: Path) -> PictureFile:
+    page_sizes(path)
     notes: list[str] = []
     if reading.is_beyond_pillow(path):
         pages, kind = reading.read_scientific(path), "TIFF"
@@ -103,15 +116,23 @@ def _read_as_stored(path: Path) -> File:
     deep = any(page.values.shape[2] + (page.alpha is not None) > 1 and page.values.dtype != np.uint8 for page in pages)
     if kind == "TIFF" and deep and not scene.simple_tags(metadata)[1]:
         notes.append("EXIF other than texts and resolution is left out")
-    return File(pages, kind, metadata, tuple(dict.fromkeys(notes)))
+    return PictureFile(pages, kind, metadata, tuple(dict.fromkeys(notes)))
 
 
-def write(path: Path, file: File, restored: list[Float32[np.ndarray, "_ _ channels"]]) -> None:
-    """Write the `restored` pages, clipped to [0, 1], as `file` was: format, depth, alpha, scene; all or nothing.
+def write_picture(path: Path, file: PictureFile, restored: list[Float32[np.ndarray, "_ _ channels"]]) -> None:
+    """Write restored pages with the format, depth, alpha and metadata of `file`, all or nothing.
 
-    What was written is read back before it is put in its place: UserError, naming `path`, if it is not the same.
+    The new file is read back before it gets its name.
+
+    Args:
+        path: Where it is written.
+        file: The picture that was restored.
+        restored: Its pages, which are clipped to [0, 1].
+
+    Raises:
+        UserError: The pages cannot be written, or are not what was read back.
     """
-    arrays = [_as_stored(page, values, file.limits) for page, values in zip(file.pages, restored, strict=True)]
+    arrays = [_as_stored(page, values, file.value_range) for page, values in zip(file.pages, restored, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         try:
@@ -126,17 +147,17 @@ def write(path: Path, file: File, restored: list[Float32[np.ndarray, "_ _ channe
             raise UserError(f"{path}: cannot be written: {said}") from error
 
 
-def _as_stored(page: Picture, values: np.ndarray, limits: Limits | None) -> np.ndarray:
+def _as_stored(page: Picture, values: np.ndarray, value_range: ValueRange | None) -> np.ndarray:
     dtype = page.values.dtype
     pixels = np.clip(values, 0, 1)
     if dtype == np.float32:
-        pixels = scientific.from_unit(pixels, limits)
+        pixels = scientific.from_unit(pixels, value_range)
     else:
         pixels = np.rint(pixels * np.float32(np.iinfo(dtype).max)).astype(dtype)
     return pixels if page.alpha is None else np.concatenate([pixels, page.alpha[..., None]], axis=-1)
 
 
-def _encode(path: Path, file: File, arrays: list[np.ndarray]) -> None:
+def _encode(path: Path, file: PictureFile, arrays: list[np.ndarray]) -> None:
     from PIL import Image
 
     beyond = any(x.shape[2] > 1 and x.dtype != np.uint8 for x in arrays)
@@ -160,8 +181,8 @@ def _encode(path: Path, file: File, arrays: list[np.ndarray]) -> None:
     first.save(path, file.format, **options)
 
 
-def _encode_deep(file: File, pixels: np.ndarray) -> bytes:
-    """A picture of 16-bit colours, by OpenCV, which writes no metadata: a PNG's is put after its header."""
+def _encode_deep(file: PictureFile, pixels: np.ndarray) -> bytes:
+    """Encode 16-bit colors by OpenCV, which writes no metadata: that of a PNG is inserted after its header."""
     import cv2
 
     blue_first = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
@@ -186,8 +207,8 @@ def _encode_deep(file: File, pixels: np.ndarray) -> bytes:
     return content[:header] + extra + content[header:]
 
 
-def _check_written(path: Path, file: File, arrays: list[np.ndarray]) -> None:
-    """Raise UserError unless the file opens and holds `arrays`, exactly where the format is without loss."""
+def _check_written(path: Path, file: PictureFile, arrays: list[np.ndarray]) -> None:
+    """Raise UserError unless the file opens and holds `arrays`, exactly so if the format is lossless."""
     again = _read_as_stored(path)
     if again.format != file.format or len(again.pages) != len(arrays):
         raise UserError(f"read back as {len(again.pages)} {again.format} pictures")

@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures: links followed, what programs hide passed over, other files counted."""
+"""The pictures in a folder and in those below it. Hidden files are skipped, and files of other kinds counted."""
 
 import os
 from collections import Counter
@@ -14,7 +14,12 @@ _HIDDEN = {"@eadir", "@recycle", "#recycle", "$recycle.bin", "__macosx", "lost+f
 
 
 class Listing(NamedTuple):
-    """The pictures of a folder, sorted, and how many other files it holds by suffix."""
+    """The files in a folder.
+
+    Attributes:
+        files: The pictures, sorted.
+        others: The number of other files by suffix.
+    """
 
     files: list[Path]
     others: dict[str, int]
@@ -25,10 +30,10 @@ class Listing(NamedTuple):
 
 
 def list_pictures(folder: Path, out: Path | None = None) -> Listing:
-    """The pictures below `folder`, known by their suffixes; what lies in the folder `out` is passed over.
+    """The pictures below `folder`, known by their suffixes.
 
-    Hidden folders and files are passed over too. Links to folders are entered, each folder once, under its own name
-    where it has one below `folder`.
+    Hidden folders and files are skipped, and so is the folder `out`. Links to folders are followed. Each folder is
+    entered once, under its own name if it has one below `folder`.
     """
     known = reading.suffixes()
     files, others = [], Counter()
@@ -59,13 +64,18 @@ def _walk(top: Path, out: Path | None) -> Iterator[Path]:
                     yield folder / entry.name
 
 
-def find(inputs: tuple[Path, ...], out: Path) -> tuple[dict[Path, Path], list[str]]:
-    """The pictures that `inputs`, files and folders, stand for, where in `out` each one goes, and what is left out.
+def find_pictures(inputs: tuple[Path, ...], out: Path) -> tuple[dict[Path, Path], list[str]]:
+    """The pictures in files and folders, and the file below `out` for each.
 
-    A file keeps its name, one in a folder its place below that folder; an `out` below that folder is passed over. What
-    is left out, files of other kinds, is a line for each folder.
+    Args:
+        inputs: Files and folders. A picture in a folder keeps its path below that folder.
+        out: The folder of the outputs. It is skipped where it is below a folder of `inputs`.
 
-    Raises UserError for an input that is not there, a folder without pictures, and two pictures for one place.
+    Returns:
+        The output file of each picture, and a line for each folder with files of other kinds.
+
+    Raises:
+        UserError: An input is missing, a folder has no pictures, or two pictures have one output file.
     """
     found: dict[Path, Path] = {}
     left: list[str] = []

@@ -1,7 +1,7 @@
-"""Picture files as arrays: whatever still picture Pillow reads, and the TIFFs of scientific cameras where it ends.
+"""Picture files as arrays: every still picture that Pillow reads, and TIFFs of scientific cameras that it does not.
 
-A picture is turned upright as its EXIF orientation says. A palette becomes colours, one bit becomes eight, CMYK becomes
-RGB; 8 bits, 16 bits and floating-point values stay.
+A picture is turned upright by its EXIF orientation. A palette becomes colors, one bit becomes eight, CMYK becomes RGB.
+8 bits, 16 bits and floating-point values stay.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
 from jaxae.data.pictures import decoding, scientific
-from jaxae.data.pictures.scientific import Limits
+from jaxae.data.pictures.scientific import ValueRange
 from jaxae.errors import UserError
 
 # Tried whatever a file is called; other formats, whose first bytes say less, only where the suffix names them.
@@ -40,27 +40,34 @@ DARK = (
 
 
 class Picture(NamedTuple):
-    """A picture as it was read, turned upright."""
+    """A picture as it was read, turned upright.
+
+    Attributes:
+        values: 1 or 3 channels. Floating-point values are as they are stored, see `within`.
+        alpha: The opacity, of the type of `values`.
+        notes: What the user should know of how it was read.
+    """
 
     values: (
         UInt8[np.ndarray, "height width channels"]
         | UInt16[np.ndarray, "height width channels"]
         | Float32[np.ndarray, "height width channels"]
-    )  # 1 or 3 channels; floating-point values are as they are stored, see `within`
+    )
     alpha: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | None
-    notes: tuple[str, ...] = ()  # what a person should know of how it was read
+    notes: tuple[str, ...] = ()
 
-    def within(self, limits: Limits | None) -> "Picture":
-        """The picture with its floating-point values, if it has such, scaled from `limits` to [0, 1].
+    def within(self, value_range: ValueRange | None) -> "Picture":
+        """The picture with its floating-point values, if any, scaled from `value_range` to [0, 1].
 
-        Without limits they have to be there already. Raises UserError with their range where they are not.
+        Raises:
+            UserError: There are values outside of `value_range`, or of [0, 1] if that is None.
         """
         if self.values.dtype != np.float32:
             return self
-        return self._replace(values=scientific.to_unit(self.values, limits))
+        return self._replace(values=scientific.to_unit(self.values, value_range))
 
     def floats(self) -> Float32[np.ndarray, "height width channels"]:
-        """The values in [0, 1], those of floating point being `within` it."""
+        """The values scaled to [0, 1]. Floating-point values have to be `within` that range."""
         if self.values.dtype == np.float32:
             return self.values
         return self.values.astype(np.float32) / np.float32(np.iinfo(self.values.dtype).max)
@@ -84,7 +91,7 @@ def suffixes() -> dict[str, str]:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with the picture file `path` becomes a UserError that names it."""
+    """Turn every error of the block into a UserError that names the picture file `path`."""
     try:
         yield
     except UserError as error:
@@ -95,7 +102,11 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator:
-    """The picture file `path` as Pillow opens it, nothing decoded yet. Errors as `naming`."""
+    """The picture file `path` opened by Pillow, not decoded yet.
+
+    Raises:
+        UserError: It cannot be read, or the block raised an error: see `naming`.
+    """
     from PIL import Image
 
     kinds = dict.fromkeys((*USUAL, suffixes().get(path.suffix.lower())))
@@ -106,7 +117,7 @@ def opened(path: Path) -> Iterator:
 
 
 def is_beyond_pillow(path: Path) -> bool:
-    """Whether `path` is a TIFF that Pillow does not open: to be read by `read_scientific`."""
+    """Whether `path` is a TIFF that Pillow does not open, so that `read_scientific` has to read it."""
     from PIL import Image, UnidentifiedImageError
 
     with naming(path):
@@ -120,13 +131,17 @@ def is_beyond_pillow(path: Path) -> bool:
 
 
 def read_scientific(path: Path) -> list[Picture]:
-    """The pages of a TIFF that is beyond Pillow. Errors as `naming`."""
+    """The pages of a TIFF that `is_beyond_pillow`.
+
+    Raises:
+        UserError: It is damaged, has no page, or values or colors that cannot be read.
+    """
     pictures = []
     with naming(path):
         for page in scientific.list_pages(path):
             notes: list[str] = []
             pixels = scientific.read_page(path, page.number, notes)
-            pictures.append(finish(_turn(pixels, page.orientation), notes))
+            pictures.append(make_picture(_turn(pixels, page.orientation), notes))
         if not pictures:
             raise UserError(NO_PAGE)
     return pictures
@@ -139,7 +154,7 @@ def _broken(path: Path, error: Exception) -> UserError:
         empty = path.is_file() and not path.stat().st_size
         said = "the file is empty" if empty else "not a picture of a kind that can be read"
     elif isinstance(error, Image.DecompressionBombError):
-        said = f"more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:,.0f} megapixels, which may be a decompression bomb"
+        said = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:,.0f} megapixels, which may be a decompression bomb"
     elif isinstance(error, OSError) and error.strerror:
         said = error.strerror.lower()
     else:
@@ -148,12 +163,16 @@ def _broken(path: Path, error: Exception) -> UserError:
 
 
 def frames(image) -> int:
-    """How many pictures the opened `image` has, layers and previews not counted."""
+    """The number of pictures in the opened `image`, without layers and previews."""
     return 1 if image.format in _ONE_PICTURE else getattr(image, "n_frames", 1)
 
 
 def pages(image) -> Iterator[int]:
-    """The numbers of a TIFF's pages, thumbnails and masks passed over; `image` stands at each in turn."""
+    """The numbers of a TIFF's pages without thumbnails and masks. `image` is moved to each in turn.
+
+    Raises:
+        UserError: There is no page.
+    """
     count, whole = frames(image), 0
     for number in range(count):
         image.seek(number)
@@ -166,12 +185,21 @@ def pages(image) -> Iterator[int]:
 
 
 def decode(image, path: Path, page: int = 0) -> Picture:
-    """The picture at which the opened `image` stands, `page` of the file `path`. Errors are as `opened` wants them."""
+    """The current picture of an image.
+
+    Args:
+        image: The image, opened by `opened`, whose block has to enclose the call.
+        path: Its file.
+        page: The number of the current page.
+
+    Raises:
+        Exception: It is damaged, or cannot be read. `opened` makes a UserError of it.
+    """
     deep = decoding.is_deep(image)  # before anything is loaded
     notes: list[str] = []
     if deep and image.format == "TIFF":
         pixels = scientific.read_page(path, page, notes)
-        return finish(_turn(pixels, orientation(image)), notes)
+        return make_picture(_turn(pixels, orientation(image)), notes)
     packed = image.mode == "I;16" and "'I;12" in str(image.tile)
     image.load()
     turn = orientation(image)  # only now: Pillow turns a TIFF as it loads it, and loads a PNG to find its EXIF
@@ -181,15 +209,19 @@ def decode(image, path: Path, page: int = 0) -> Picture:
     if packed:
         pixels = pixels << 4 | pixels >> 8
         notes.append("12 bits a value become 16")
-    return finish(_turn(pixels, turn), notes)
+    return make_picture(_turn(pixels, turn), notes)
 
 
 def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(_UPRIGHT[orientation](pixels)) if orientation in _UPRIGHT else pixels
 
 
-def finish(pixels: np.ndarray, notes: list[str]) -> Picture:
-    """The picture of upright `pixels` [height, width, 1 to 4], the last of 2 or 4 channels being alpha."""
+def make_picture(pixels: np.ndarray, notes: list[str]) -> Picture:
+    """The picture of upright `pixels` [height, width, 1 to 4]. The last of 2 or 4 channels is alpha.
+
+    Raises:
+        UserError: There are no pixels, or alpha is outside of [0, 1].
+    """
     if not pixels.size:
         raise UserError("it has no pixels")
     has_alpha = pixels.shape[2] in (2, 4)
@@ -202,7 +234,7 @@ def finish(pixels: np.ndarray, notes: list[str]) -> Picture:
 
 
 def orientation(image) -> int:
-    """How the picture lies, 1 to 8, as in EXIF; 1 where nothing sound is said of it."""
+    """The EXIF orientation, 1 to 8; 1 if it is missing or damaged."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # whatever Pillow makes of broken EXIF, which is no reason to refuse the pixels

@@ -1,6 +1,6 @@
-"""What a picture file says of the scene, to be carried to another file: dates, place, camera, resolution, colours.
+"""The metadata of the scene, which is copied to another file: dates, place, camera, resolution, color profile.
 
-Never what it says of its storage (size, compression, palette, where the bytes lie), which the new file has of its own.
+Metadata of the storage (size, compression, palette, offsets) is not copied: the new file has its own.
 """
 
 from pathlib import Path
@@ -16,9 +16,12 @@ _JPEG_ROOM = 65_533 - 2  # bytes of EXIF that a JPEG has room for
 
 
 def metadata(image: Any, path: Path, notes: list[str]) -> dict[str, Any]:
-    """What `image`, opened by Pillow, or None for the TIFF at `path`, says of the scene, as Pillow's `save` takes it.
+    """The metadata of the scene, as arguments of Pillow's `save`.
 
-    A value that cannot be written is left out, and `notes` say so.
+    Args:
+        image: The picture as opened by Pillow; None for a TIFF that Pillow does not open.
+        path: Its file.
+        notes: Receives a line for each value that is left out, because it cannot be written.
     """
     from PIL import Image
 
@@ -85,7 +88,7 @@ def _clean(exif: Any, notes: list[str]) -> Any:
 
 
 def simple_tags(metadata: dict[str, Any]) -> tuple[dict[int, Any], bool]:
-    """The texts and the resolution among the EXIF of `metadata`, and whether there is nothing else in it."""
+    """The texts and the resolution among the EXIF of `metadata`, and whether it has nothing else."""
     from PIL import Image
 
     exif = Image.Exif()

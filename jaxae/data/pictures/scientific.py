@@ -1,6 +1,6 @@
-"""TIFFs as cameras on microscopes write them: 16 bits or floating point in colour, planes apart, channels without end.
+"""TIFFs as cameras on microscopes write them: colors of 16 bits or floating point, separate planes, many channels.
 
-Pillow keeps eight bits of such colours or does not open the file at all; tifffile reads and writes them.
+Pillow keeps eight bits of such colors or does not open the file at all. tifffile reads and writes them.
 """
 
 import logging
@@ -24,11 +24,15 @@ def _tifffile() -> Any:
     return tifffile
 
 
-Limits = tuple[float, float]
+ValueRange = tuple[float, float]
 
 
-def parse_range(text: str | None) -> Limits | None:
-    """The two numbers of --data.range, LOW,HIGH; None for None. Raises UserError for what is not such a range."""
+def parse_value_range(text: str | None) -> ValueRange | None:
+    """Black and white from text like "0,4095"; None from None.
+
+    Raises:
+        UserError: The text is not two numbers, the first the lower.
+    """
     if text is None:
         return None
     try:
@@ -37,55 +41,70 @@ def parse_range(text: str | None) -> Limits | None:
             return low, high
     except ValueError:
         pass
-    raise UserError(f"--data.range {text}: must be LOW,HIGH, two numbers of which the first is the lower, as in 0,4095")
+    raise UserError(f"`data.range` {text}: must be LOW,HIGH, two numbers, the lower one first, as in 0,4095")
 
 
-def check_finite(values: np.ndarray) -> Float32[np.ndarray, "height width channels"]:
-    """Floating-point `values` as float32. Raises UserError unless all are finite."""
+def as_finite_floats(values: np.ndarray) -> Float32[np.ndarray, "height width channels"]:
+    """Floating-point `values` as float32.
+
+    Raises:
+        UserError: Some are not finite.
+    """
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
         raise UserError("floating-point values that are not all finite; save it with numbers alone")
     return values
 
 
-def to_unit(values: Float32[np.ndarray, "..."], limits: Limits | None) -> Float32[np.ndarray, "..."]:
-    """`values` as a share of the way between `limits`, black and white, by default 0 and 1: in [0, 1].
+def to_unit(values: Float32[np.ndarray, "..."], value_range: ValueRange | None) -> Float32[np.ndarray, "..."]:
+    """Scale `values` from `value_range`, black and white, by default 0 and 1, to [0, 1].
 
-    Raises UserError with their range where they go beyond that.
+    Raises:
+        UserError: Some are outside of `value_range`.
     """
-    low, high = limits or (0.0, 1.0)
+    low, high = value_range or (0.0, 1.0)
     found = f"floating-point values from {values.min():g} to {values.max():g}"
     if values.min() < np.float32(low) or values.max() > np.float32(high):
         what = (
-            "give black and white as --data.range LOW,HIGH"
-            if limits is None
-            else f"beyond --data.range {low:g},{high:g}"
+            "give black and white as `data.range` LOW,HIGH"
+            if value_range is None
+            else f"beyond `data.range` {low:g},{high:g}"
         )
         raise UserError(f"{found}: {what}")
-    return values if limits is None else np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
+    return values if value_range is None else np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
 
 
-def from_unit(values: Float32[np.ndarray, "..."], limits: Limits | None) -> Float32[np.ndarray, "..."]:
+def from_unit(values: Float32[np.ndarray, "..."], value_range: ValueRange | None) -> Float32[np.ndarray, "..."]:
     """The inverse of `to_unit`."""
-    low, high = limits or (0.0, 1.0)
-    return values if limits is None else np.float32(low) + values * np.float32(high - low)
+    low, high = value_range or (0.0, 1.0)
+    return values if value_range is None else np.float32(low) + values * np.float32(high - low)
 
 
 def drop_extra(samples: int, kept: int, notes: list[str]) -> None:
-    """Note that of `samples` channels the colours and alpha, `kept`, are read. Raises UserError if there is no RGB."""
+    """Add a line to `notes` that only `kept` of `samples` channels are read, the colors and alpha.
+
+    Raises:
+        UserError: The channels are not RGB.
+    """
     if kept < 3:
         raise UserError(f"{samples} channels that are not RGB; give each a page of its own")
     notes.append("channels that are neither colour nor alpha are left out")
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether the file begins as a TIFF, old or big, does."""
+    """Whether the file begins like a TIFF or a BigTIFF."""
     with path.open("rb") as file:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class Page(NamedTuple):
-    """A page of a TIFF: its number, height and width as stored, and EXIF orientation."""
+    """A page of a TIFF.
+
+    Attributes:
+        number: Its index in the file.
+        size: Its height and width as stored.
+        orientation: Its EXIF orientation, 1 to 8.
+    """
 
     number: int
     size: tuple[int, int]
@@ -93,7 +112,7 @@ class Page(NamedTuple):
 
 
 def list_pages(path: Path) -> list[Page]:
-    """The pages of the TIFF `path`, thumbnails and masks passed over."""
+    """The pages of the TIFF `path`, without thumbnails and masks."""
     with _tifffile().TiffFile(path) as file:
         pages = [page.aspage() for page in file.pages]
     return [
@@ -104,9 +123,18 @@ def list_pages(path: Path) -> list[Page]:
 
 
 def read_page(path: Path, number: int, notes: list[str]) -> np.ndarray:
-    """The pixels of a page as they are stored, [height, width, 1 to 4]: uint8, uint16, or float32, all finite.
+    """The pixels of a page as stored.
 
-    Raises UserError for any other numbers, and for channels that are neither grey nor RGB.
+    Args:
+        path: The TIFF.
+        number: The index of the page.
+        notes: Receives a line if channels are left out.
+
+    Returns:
+        An array [height, width, channels] of 1 to 4 channels: uint8, uint16, or float32, all finite.
+
+    Raises:
+        UserError: The page is damaged, its values have another type, or its channels are neither gray nor RGB.
     """
     with _tifffile().TiffFile(path) as file:
         page = file.pages[number].aspage()
@@ -128,7 +156,7 @@ def read_page(path: Path, number: int, notes: list[str]) -> np.ndarray:
         drop_extra(page.samplesperpixel, kept, notes)
         pixels = pixels[..., :kept]
     if pixels.dtype.kind == "f":
-        pixels = check_finite(pixels)
+        pixels = as_finite_floats(pixels)
     elif pixels.dtype not in (np.uint8, np.uint16):
         raise UserError(f"values of type {pixels.dtype}; save it with 8 or 16 bits")
     most = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
@@ -172,9 +200,13 @@ def _decode(page: Any, path: Path, number: int) -> np.ndarray:
 
 
 def write_pages(path: Path, pages: list[np.ndarray], tags: dict[int, Any], profile: bytes | None) -> None:
-    """Write `pages` [height, width, 1 to 4], of any depth, as a compressed TIFF.
+    """Write a compressed TIFF.
 
-    tags: of the scene, by number: texts, and the resolution (282, 283, 296); others are passed over.
+    Args:
+        path: The file.
+        pages: Arrays [height, width, channels] of 1 to 4 channels, of any depth.
+        tags: Tags of the scene by number. Texts and the resolution (282, 283, 296) are written, no others.
+        profile: The ICC color profile.
     """
     import tifffile
 

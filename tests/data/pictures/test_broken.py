@@ -40,7 +40,7 @@ BROKEN = {
     "lab": (encoded(Image.new("LAB", (9, 9)), "TIFF"), "its colours are LAB; convert it to RGB"),
     "floats": (
         encoded(Image.fromarray(np.float32([[-1, 2.5]])), "TIFF"),
-        "floating-point values from -1 to 2.5: give black and white as --data.range",
+        "floating-point values from -1 to 2.5: give black and white as `data.range`",
     ),
     "endless": (encoded(Image.fromarray(np.float32([[0, np.inf]])), "TIFF"), "not all finite"),
     "gif": (encoded(FRAMES[0], "GIF"), "GIF is read but not written: convert it to PNG first"),
@@ -54,7 +54,7 @@ def test_what_is_no_picture_is_named_in_one_line(tmp_path, name):
     path = tmp_path / f"{name}.png"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"^{path}: .*{said}") as caught:
-        files.read(path)
+        files.read_picture(path)
     assert "\n" not in str(caught.value)
 
 
@@ -62,7 +62,7 @@ def test_deep_pictures_that_are_cut_off_are_refused(tmp_path):
     content = cv2.imencode(".png", pixels(50, 50, 3, dtype=np.uint16))[1].tobytes()
     (tmp_path / "deep.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match="truncated"):
-        files.read(tmp_path / "deep.png")
+        files.read_picture(tmp_path / "deep.png")
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"bigtiff": True}])
@@ -74,4 +74,4 @@ def test_deep_tiffs_that_are_cut_off_are_refused(tmp_path, options):
     for length in (len(content) // 2, len(content) - 40):
         path.write_bytes(content[:length])
         with pytest.raises(UserError, match=f"^{path}: "):
-            files.read(path)
+            files.read_picture(path)

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image, ImageCms, ImageOps
 
 from jaxae.data.pictures import files, reading
-from jaxae.data.pictures.files import File
+from jaxae.data.pictures.files import PictureFile
 from jaxae.errors import UserError
 from tests.data.pictures.tools import RANDOM, copy, encoded, only, pixels, smooth
 
@@ -42,7 +42,7 @@ def test_kind_depth_and_alpha_stay(tmp_path, suffix, shape):
             np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
         elif before.mode.endswith("A") and suffix == ".webp":
             np.testing.assert_array_equal(np.asarray(before)[..., -1], np.asarray(after)[..., -1])
-    assert files.sizes(source) == [(9, 7)]
+    assert files.page_sizes(source) == [(9, 7)]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".ppm"])
@@ -66,11 +66,11 @@ def test_sixteen_bit_colours_keep_their_profile_and_dates(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = Image.Exif()
     exif[DATE] = "2024:05:06 07:08:09"
-    file = File([reading.Picture(pixels(6, 5, 3, dtype=np.uint16), None)], "PNG", {
+    file = PictureFile([reading.Picture(pixels(6, 5, 3, dtype=np.uint16), None)], "PNG", {
         "icc_profile": profile, "exif": exif.tobytes(), "dpi": (300.0, 300.0),
     }, ())  # fmt: skip
-    files.write(tmp_path / "a.png", file, [file.pages[0].floats()])
-    files.write(tmp_path / "a.tif", file._replace(format="TIFF"), [file.pages[0].floats()])
+    files.write_picture(tmp_path / "a.png", file, [file.pages[0].floats()])
+    files.write_picture(tmp_path / "a.tif", file._replace(format="TIFF"), [file.pages[0].floats()])
     for name in ("a.png", "a.tif"):
         copy(tmp_path / name)
         with Image.open(tmp_path / f"copy-{name}") as image:
@@ -100,7 +100,7 @@ def test_a_picture_is_turned_upright_once(tmp_path, orientation, channels, suffi
         options |= {"extrasamples": ["unassalpha"]} if channels == 4 else {}
         tifffile.imwrite(source, values, photometric="rgb", **options)
     else:
-        file = File([], "PNG", {"exif": exif.tobytes()}, ())
+        file = PictureFile([], "PNG", {"exif": exif.tobytes()}, ())
         source.write_bytes(files._encode_deep(file, values))
     small = Image.new("L", (6, 4))
     small.putdata(range(24))
@@ -113,7 +113,7 @@ def test_a_picture_is_turned_upright_once(tmp_path, orientation, channels, suffi
         assert (image.height, image.width) == order.shape
         assert image.getexif().get(ORIENTATION, 1) == 1
         assert image.getexif()[MAKER] == "maker"
-    again = only(files.read(tmp_path / f"copy-{source.name}"))
+    again = only(files.read_picture(tmp_path / f"copy-{source.name}"))
     np.testing.assert_array_equal(again.values, picture.values)
 
 
@@ -130,7 +130,7 @@ def test_palettes_and_single_bits_become_what_they_show(tmp_path):
             np.testing.assert_array_equal(np.asarray(image), shown)
         np.testing.assert_array_equal(only(copy(tmp_path / f"bits.{suffix}")).values[..., 0], np.asarray(bits) * 255)
     coloured.save(tmp_path / "see-through.png", transparency=0)
-    assert only(files.read(tmp_path / "see-through.png")).alpha is not None
+    assert only(files.read_picture(tmp_path / "see-through.png")).alpha is not None
 
 
 @pytest.mark.parametrize("mode", ["RGB", "YCbCr"])
@@ -246,7 +246,7 @@ def test_pages_stay_pages(tmp_path, shape, dtype):
     with tifffile.TiffWriter(tmp_path / "stack.tif") as file:
         for page in stack:
             file.write(page, photometric="rgb" if len(shape) == 3 else "minisblack", contiguous=False)
-    assert files.sizes(tmp_path / "stack.tif") == [(9, 7)] * 3 + [(5, 7)]
+    assert files.page_sizes(tmp_path / "stack.tif") == [(9, 7)] * 3 + [(5, 7)]
     assert [page.values.dtype for page in copy(tmp_path / "stack.tif").pages] == [dtype] * 4
     with tifffile.TiffFile(tmp_path / "copy-stack.tif") as file:
         assert len(file.pages) == 4
@@ -294,7 +294,7 @@ def test_planes_apart_and_further_channels(tmp_path, dtype, compression):
     options["photometric"] = "minisblack"
     tifffile.imwrite(tmp_path / "grey.tif", planes, extrasamples=["unspecified"] * 4, **options)
     with pytest.raises(UserError, match=r"grey\.tif: 5 channels that are not RGB; give each a page of its own"):
-        files.read(tmp_path / "grey.tif")
+        files.read_picture(tmp_path / "grey.tif")
 
 
 def test_premultiplied_colours_become_plain(tmp_path):
@@ -320,7 +320,7 @@ def test_white_is_zero(tmp_path, dtype, compression):
         tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite", compression=compression)
     shown = only(copy(tmp_path / "a.tif")).values[..., 0]
     np.testing.assert_array_equal(shown, most - values)
-    np.testing.assert_array_equal(only(files.read(tmp_path / "copy-a.tif")).values[..., 0], shown)
+    np.testing.assert_array_equal(only(files.read_picture(tmp_path / "copy-a.tif")).values[..., 0], shown)
 
 
 def test_twelve_bits_in_sixteen_are_hinted_at(tmp_path):
@@ -339,21 +339,21 @@ def test_a_picture_in_its_alpha_alone_is_hinted_at(tmp_path):
 
 
 def test_a_write_that_fails_names_its_place_and_leaves_nothing(tmp_path, monkeypatch):
-    file = File([reading.Picture(pixels(9, 9, 1), None)], "TIFF", {"exif": odd_exif([(UNIT, 2, b"abc\0")])}, ())
+    file = PictureFile([reading.Picture(pixels(9, 9, 1), None)], "TIFF", {"exif": odd_exif([(UNIT, 2, b"abc\0")])}, ())
     with pytest.raises(UserError, match=f"^{tmp_path / 'out.tif'}: cannot be written: "):
-        files.write(tmp_path / "out.tif", file, [file.pages[0].floats()])
+        files.write_picture(tmp_path / "out.tif", file, [file.pages[0].floats()])
     file = file._replace(metadata={})
     monkeypatch.setattr(Image.Image, "save", lambda image, path, *_, **__: image.transpose(2).tobytes())
     with pytest.raises(UserError, match=r"out\.tif: cannot be written: "):
-        files.write(tmp_path / "out.tif", file, [file.pages[0].floats()])
+        files.write_picture(tmp_path / "out.tif", file, [file.pages[0].floats()])
     assert not list(tmp_path.iterdir())
 
 
 def test_what_reads_back_otherwise_is_not_kept(tmp_path, monkeypatch):
     plain = files._encode
-    file = File([reading.Picture(pixels(9, 9, 3), None)], "PNG", {}, ())
+    file = PictureFile([reading.Picture(pixels(9, 9, 3), None)], "PNG", {}, ())
     for change in (lambda x: x[:5], lambda x: x[..., :1], lambda x: x // 2):
         monkeypatch.setattr(files, "_encode", lambda path, kind, xs, change=change: plain(path, kind, [change(xs[0])]))
         with pytest.raises(UserError, match=r"out\.png: cannot be written: read back"):
-            files.write(tmp_path / "out.png", file, [file.pages[0].floats()])
+            files.write_picture(tmp_path / "out.png", file, [file.pages[0].floats()])
     assert not list(tmp_path.iterdir())

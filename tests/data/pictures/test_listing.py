@@ -18,18 +18,18 @@ def test_folders_keep_their_shape_and_outputs_are_no_inputs(tmp_path):
     for name in (*names, "__MACOSX/a.png", "raw.NEF", "raw2.nef"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    assert listing.find((folder,), out) == (
+    assert listing.find_pictures((folder,), out) == (
         {folder / "a.png": out / "a.png", folder / "sub" / "a.JPG": out / "sub" / "a.JPG"},
         [f"left out of {folder}, no pictures that can be read: 2 .nef, 1 .txt"],
     )
     with pytest.raises(UserError, match="would both become"):
-        listing.find((folder, folder / "out" / "a.png"), out)
+        listing.find_pictures((folder, folder / "out" / "a.png"), out)
     with pytest.raises(UserError, match="there is no file or folder"):
-        listing.find((folder / "b.png",), out)
+        listing.find_pictures((folder / "b.png",), out)
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "a.heic").touch()
     with pytest.raises(UserError, match=r"holds no picture that can be read: 1 \.heic"):
-        listing.find((tmp_path / "none",), out)
+        listing.find_pictures((tmp_path / "none",), out)
 
 
 def test_links_to_folders_are_entered_once(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from jaxae.data.pictures import files, reading
-from jaxae.data.pictures.files import File
+from jaxae.data.pictures.files import PictureFile
 
 RANDOM = np.random.default_rng(0)
 
@@ -21,14 +21,14 @@ def smooth(height=24, width=36, channels=3):
     return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def copy(source, place=None) -> File:
+def copy(source, place=None) -> PictureFile:
     """The file that `source` becomes when nothing is done to its values; what was read of it."""
-    file = files.read(source)
-    files.write(place or source.with_name(f"copy-{source.name}"), file, [page.floats() for page in file.pages])
+    file = files.read_picture(source)
+    files.write_picture(place or source.with_name(f"copy-{source.name}"), file, [page.floats() for page in file.pages])
     return file
 
 
-def only(file: File) -> reading.Picture:
+def only(file: PictureFile) -> reading.Picture:
     assert len(file.pages) == 1
     return file.pages[0]
 

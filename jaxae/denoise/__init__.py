@@ -1,1 +1,0 @@
-"""Denoising of pictures: `python -m jaxae.denoise`."""

@@ -1,0 +1,1 @@
+"""Denoising of pictures: `python -m jaxae.denoising`."""

@@ -1,0 +1,294 @@
+"""The networks. Images and outputs are float32 [batch, height, width, channels] in [0, 1]."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jaxtyping import Array, Float, PyTree
+
+from jaxae import ops
+from jaxae.errors import UserError
+from jaxae.layers import Conv, ConvTranspose
+from jaxae.registry import Registry
+
+Images = Float[Array, "batch height width channels"]
+Codes = Float[Array, "batch rows columns features"]
+
+NETWORKS: Registry[type["Network"]] = Registry("network")
+
+
+class Network(nn.Module):
+    """A network from images to images of the same size. A subclass defines `setup` and `forward`.
+
+    In `forward`, activations are in the layout of the backend, ``self.ops``, which also computes the layers
+    (`jaxae.layers`). Its activation function is `activate`, which reports of dead units rely on.
+
+    Attributes:
+        backend: a name in `jaxae.ops.BACKENDS`, or "auto"; parameters do not depend on it.
+        dtype: of the activations; parameters and outputs are float32.
+        reflect_padding: pixels of reflection padding that images get on every side, and outputs lose. A layer without
+            padding sees a border pixel with a corner of its kernel only.
+        image_shape: [height, width, channels] of the images that the network is made for.
+        min_size: the least height and width.
+        size_multiple: height and width must be multiples of it.
+        reach: pixels to either side that an output pixel depends on; None if that is most of an image.
+        microbatch_sizes: by backend, how many images a training step is best computed on at a time.
+    """
+
+    backend: str = "auto"
+    dtype: jnp.dtype = jnp.dtype("float32")
+    reflect_padding: int = 0
+
+    image_shape: ClassVar[tuple[int, int, int]]
+    min_size: ClassVar[int] = 1
+    size_multiple: ClassVar[int] = 1
+    reach: ClassVar[int | None] = None
+    microbatch_sizes: ClassVar[Mapping[str, int]] = {}
+
+    @property
+    def microbatch_size(self) -> int | None:
+        """How many images a training step is best computed on at a time; None for the whole batch."""
+        return self.microbatch_sizes.get(ops.resolve_backend(self.backend))
+
+    @property
+    def ops(self) -> ops.Backend:
+        """The backend's functions."""
+        return ops.BACKENDS[ops.resolve_backend(self.backend)]
+
+    def forward(self, x: Array) -> Array:
+        """Return the outputs in [0, 1] for the images `x`; both in the layout of the backend."""
+        raise NotImplementedError
+
+    def activate(self, x: Array) -> Array:
+        """Apply the activation function between layers, here ReLU."""
+        return self.ops.relu(x)
+
+    def __call__(self, images: Images) -> Images:
+        """Return the restored images."""
+        return self._crop(self._leave(self.forward(self._enter(self._pad(images)))))
+
+    def _enter(self, x: Array) -> Array:
+        return self.ops.enter(x.astype(self.dtype))
+
+    def _leave(self, x: Array) -> Array:
+        return self.ops.leave(x).astype(jnp.float32)
+
+    def _pad(self, images: Images) -> Float[Array, "batch _ _ channels"]:
+        for axis in (1, 2) if self.reflect_padding else ():
+            last = images.shape[axis] - 1  # the outermost pixel itself is not repeated
+            before = lax.slice_in_dim(images, 1, self.reflect_padding + 1, axis=axis)
+            after = lax.slice_in_dim(images, last - self.reflect_padding, last, axis=axis)
+            images = jnp.concatenate([lax.rev(before, (axis,)), images, lax.rev(after, (axis,))], axis)
+        return images
+
+    def _crop(self, images: Array) -> Images:
+        height, width = images.shape[1:3]
+        pad = self.reflect_padding
+        return images[:, pad : height - pad, pad : width - pad]
+
+
+class Autoencoder(Network):
+    """An encoder and a decoder, each a chain of layers with an activation after each; a sigmoid at the end."""
+
+    def setup(self):
+        """Create the layers."""
+        self.encoder = self.encoder_layers()
+        self.decoder = self.decoder_layers()
+
+    def encoder_layers(self) -> Sequence[nn.Module]:
+        """Return the layers from image to code."""
+        raise NotImplementedError
+
+    def decoder_layers(self) -> Sequence[nn.Module]:
+        """Return the layers from code to image."""
+        raise NotImplementedError
+
+    def forward(self, x: Array) -> Array:
+        """Encode and decode."""
+        return self._decode(self._encode(x))
+
+    def encode(self, images: Images) -> Codes:
+        """Return the codes of `images`, those of the reflection padding included; float32, non-negative."""
+        return self._leave(self._encode(self._enter(self._pad(images))))
+
+    def decode(self, codes: Codes) -> Images:
+        """Return the images of `codes`, float32 in (0, 1)."""
+        return self._crop(self._leave(self._decode(self._enter(codes))))
+
+    def _encode(self, x: Array) -> Array:
+        for layer in self.encoder:
+            x = self.activate(layer(x))
+        return x
+
+    def _decode(self, x: Array) -> Array:
+        *layers, last = self.decoder
+        for layer in layers:
+            x = self.activate(layer(x))
+        return nn.sigmoid(last(x))
+
+
+@NETWORKS.register("mnist")
+class MnistDenoiser(Autoencoder):
+    """28×28×1 through a 3×3×64 code. Other sizes: multiples of 4 from 20 on."""
+
+    image_shape = (28, 28, 1)
+    min_size, size_multiple = 20, 4
+    microbatch_sizes: ClassVar[Mapping[str, int]] = {"lanes": 128}
+
+    def encoder_layers(self) -> Sequence[nn.Module]:
+        """28×28×1 → 14×14×16 → 7×7×32 → 3×3×64."""
+        return [
+            Conv(self.ops, 1, 16, 3, stride=2, padding=1),
+            Conv(self.ops, 16, 32, 3, stride=2, padding=1),
+            Conv(self.ops, 32, 64, 5),
+        ]
+
+    def decoder_layers(self) -> Sequence[nn.Module]:
+        """3×3×64 → 7×7×32 → 14×14×16 → 28×28×1."""
+        return [
+            ConvTranspose(self.ops, 64, 32, 5),
+            ConvTranspose(self.ops, 32, 16, 3, stride=2, padding=1, output_padding=1),
+            ConvTranspose(self.ops, 16, 1, 3, stride=2, padding=1, output_padding=1),
+        ]
+
+
+@NETWORKS.register("cifar")
+class CifarAutoencoder(Autoencoder):
+    """32×32×3 through a 28×28×8 code. Other sizes: from 5 on."""
+
+    image_shape = (32, 32, 3)
+    min_size = 5
+    reach = 4  # one pixel for each of four 3×3 layers
+    microbatch_sizes: ClassVar[Mapping[str, int]] = {"lanes": 16, "xla_in_parts": 128}
+
+    def encoder_layers(self) -> Sequence[nn.Module]:
+        """32×32×3 → 30×30×8 → 28×28×8."""
+        return [Conv(self.ops, 3, 8, 3), Conv(self.ops, 8, 8, 3)]
+
+    def decoder_layers(self) -> Sequence[nn.Module]:
+        """28×28×8 → 30×30×8 → 32×32×3."""
+        return [ConvTranspose(self.ops, 8, 8, 3), ConvTranspose(self.ops, 8, 3, 3)]
+
+
+def build(name: str, backend: str = "auto", precision: str = "float32", reflect_padding: int = 0) -> Network:
+    """Create a network.
+
+    Args:
+        name: a name in `NETWORKS`.
+        backend: a name in `jaxae.ops.BACKENDS`, or "auto".
+        precision: the dtype of the activations, "float32" or "bfloat16".
+        reflect_padding: see `Network`.
+
+    Raises:
+        UserError: for an unknown name, and for more reflection padding than the least image has pixels for.
+    """
+    network = NETWORKS[name]
+    ops.resolve_backend(backend)
+    step = max(1, network.size_multiple // 2)
+    most = (network.min_size - 1) // step * step
+    if not 0 <= reflect_padding <= most or reflect_padding % step:
+        raise UserError(
+            f"`reflect_padding` {reflect_padding}: the {name} network takes 0 to {most} pixels in steps of {step}"
+        )
+    return network(backend, jnp.dtype(precision), reflect_padding)
+
+
+def resolve_name(name: str, image_shape: tuple[int, ...]) -> str:
+    """Return the name of the network for images of `image_shape` [height, width, channels].
+
+    Args:
+        name: a name in `NETWORKS`, or "auto" for the first one made for that shape.
+        image_shape: the images' own.
+
+    Raises:
+        UserError: if there is no such network, or it does not take these images.
+    """
+    shape = "×".join(map(str, image_shape))
+    if name == "auto":
+        made_for = {known: network.image_shape for known, network in NETWORKS.items()}
+        fitting = [known for known, wanted in made_for.items() if wanted == tuple(image_shape)]
+        if not fitting:
+            there = ", ".join(f"{known} for {'×'.join(map(str, wanted))}" for known, wanted in made_for.items())
+            raise UserError(f"no network is made for images of {shape} (there are: {there}): name one as `network`")
+        return fitting[0]
+    network, (height, width, channels) = NETWORKS[name], image_shape
+    if channels != network.image_shape[2]:
+        raise UserError(f"the {name} network takes images with {network.image_shape[2]} channels, not {shape}")
+    if min(height, width) < network.min_size or height % network.size_multiple or width % network.size_multiple:
+        raise UserError(
+            f"the {name} network takes images of at least {network.min_size} pixels a side in steps of "
+            f"{network.size_multiple}, not {shape}"
+        )
+    return name
+
+
+def crop_shape(name: str, default: str) -> tuple[int, int, int]:
+    """Return the shape that images of any size are made to for the network `name`; for `default` if that is "auto"."""
+    return NETWORKS[default if name == "auto" else name].image_shape
+
+
+def params_like(network: Network) -> PyTree:
+    """Return the shapes and dtypes of the parameters of `network`, as `jax.ShapeDtypeStruct`."""
+    model, images = network.clone(backend=ops.REFERENCE), jnp.zeros((1, *network.image_shape))
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), images)["params"])
+
+
+class Layer(NamedTuple):
+    """A layer with parameters of its own.
+
+    Attributes:
+        path: the keys that lead to its parameters.
+        module: the Linen module, for its type and its fields.
+    """
+
+    path: tuple[str, ...]
+    module: nn.Module
+
+
+def list_layers(network: Network) -> list[Layer]:
+    """Return the layers of `network` in the order in which `__call__` runs them."""
+    found: dict[tuple[str, ...], nn.Module] = {}
+
+    def record(call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext) -> Any:
+        result, module = call(*arguments, **options), context.module
+        own = module.variables.get("params", {})
+        if context.method_name == "__call__" and any(not isinstance(value, Mapping) for value in own.values()):
+            found.setdefault(module.path, module.clone(parent=None))
+        return result
+
+    model, images = network.clone(backend=ops.REFERENCE), jnp.zeros((1, *network.image_shape))
+    with nn.intercept_methods(record):
+        jax.eval_shape(lambda: model.init(jax.random.key(0), images))
+    return [Layer(path, module) for path, module in found.items()]
+
+
+def convolution_outputs(network: Network, params: PyTree, images: Images) -> dict[tuple[str, ...], Array]:
+    """Return the output of each convolution, before its activation, by its path in the order of execution.
+
+    `network` must use a backend with NHWC layout.
+    """
+    return dict(_outputs(network, params, images, (Conv, ConvTranspose), "__call__"))
+
+
+def activations(network: Network, params: PyTree, images: Images) -> list[Array]:
+    """Return what `Network.activate` returned, in the order of execution; `network` as in `convolution_outputs`."""
+    return [output for _, output in _outputs(network, params, images, (Network,), "activate")]
+
+
+def _outputs(
+    network: Network, params: PyTree, images: Images, types: tuple[type[nn.Module], ...], method: str
+) -> list[tuple[tuple[str, ...], Array]]:
+    found = []
+
+    def record(call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext) -> Any:
+        result = call(*arguments, **options)
+        if isinstance(context.module, types) and context.method_name == method:
+            found.append((context.module.path, result))
+        return result
+
+    with nn.intercept_methods(record):
+        network.apply({"params": params}, images)
+    return found

@@ -1,0 +1,257 @@
+"""Checkpoints of a run, by Orbax: written in the background, each with digests of everything that is restored from it.
+
+The latest two are kept, so that there is one to fall back on if the latest is damaged; with a validation part also the
+best one.
+"""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import json
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from jaxtyping import PyTree
+from orbax.checkpoint.experimental import v1
+
+from jaxae import files
+from jaxae.errors import UserError
+from jaxae.runs import host_arrays
+from jaxae.runs.digest import tree_digest
+from jaxae.training import TrainState, distributed
+
+Choice = Literal["latest", "best"]
+UNFINISHED = ".orbax-checkpoint-tmp"
+NO_SCORE = float("-inf")
+SHORT = {
+    "No space left": "no space left on device",
+    "Disk quota": "disk quota exceeded",
+    "File too large": "a limit on the size of files is reached",
+}
+
+
+def saved_epochs(run_dir: Path) -> list[int]:
+    """Return the epochs with checkpoints, in order; whether one is intact shows when it is restored."""
+    return sorted(int(path.name) for path in (run_dir / "checkpoints").glob("[0-9]*") if path.name.isdecimal())
+
+
+class Checkpoints:
+    """The checkpoints in a run's directory, one for each epoch that was saved; a context manager."""
+
+    def __init__(self, run_dir: Path, read_only: bool = False):
+        """Open ``run_dir/checkpoints``, created if it is missing; `read_only` changes nothing there."""
+        _report_once()
+        self.directory = (run_dir / "checkpoints").resolve()
+        self._scores: dict[int, float] = {}
+        self._saving: tuple[int, Any] | None = None  # the epoch of the save under way, and its future
+        if not read_only and distributed.is_first():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            for leftover in self.directory.glob(f"*{UNFINISHED}*"):  # of a killed run
+                shutil.rmtree(leftover, ignore_errors=True)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        """Wait for the save under way, if any; an error that is being raised takes precedence over one of the save."""
+        with contextlib.suppress(Exception) if kind else contextlib.nullcontext():
+            self.wait()
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs with checkpoints, in order."""
+        return saved_epochs(self.directory.parent)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the highest validation score of those kept; None if none has one."""
+        best = max(self.epochs, key=self._score, default=None)
+        return None if best is None or self._score(best) == NO_SCORE else best
+
+    def save(self, epoch: int, state: TrainState, score: float | None = None) -> None:
+        """Start to save `state` as it is after `epoch`; returns before it is on disk.
+
+        Args:
+            epoch: the number of the epoch.
+            state: the state, which the next epoch may consume meanwhile.
+            score: the validation score, the higher the better; None without a validation part.
+
+        Raises:
+            UserError: see `wait`; also for the save before, which must be on disk first.
+        """
+        content = host_arrays.fetch(_content(state))
+        digests = {name: tree_digest(part) for name, part in content.items()}
+        self.wait()
+        with _explained(f"the checkpoint of epoch {epoch} in {self.directory}"):
+            future = v1.save_checkpointables_async(
+                str(self.directory / str(epoch)), _stored(content), custom_metadata=_record(digests, score)
+            )
+        self._scores[epoch], self._saving = NO_SCORE if score is None else score, (epoch, future)
+
+    def wait(self) -> None:
+        """Return when the save under way, if any, is on disk, its directories synced, which Orbax does not.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        if self._saving is None:
+            return
+        with _explained(f"a checkpoint in {self.directory}"):
+            epoch, future = self._saving
+            self._saving = None
+            future.result()  # else every save would leave a thread behind
+            if distributed.is_first():
+                files.sync_tree(self.directory / str(epoch))
+                files.sync(self.directory)
+                for old in set(self.epochs[:-2]) - {self.best_epoch}:
+                    aside = self.directory / f"{old}{UNFINISHED}"  # so that a part is never taken for a checkpoint
+                    (self.directory / str(old)).rename(aside)
+                    shutil.rmtree(aside, ignore_errors=True)
+        if epoch % 50 == 0:
+            host_arrays.return_freed()
+
+    def restore(self, epoch: int, like: TrainState) -> TrainState:
+        """Return the state after `epoch`, with the devices and types of `like`; UserError if it is damaged."""
+        loaded = self._load(epoch, _content(like))
+        return TrainState(loaded["rest"]["step"], loaded["params"], loaded["rest"]["opt_state"])
+
+    def restore_params(self, epoch: int, like: PyTree) -> PyTree:
+        """Return only the parameters after `epoch`, whatever optimizer and devices they were trained with."""
+        return self._load(epoch, {"params": like})["params"]
+
+    def restore_latest(self, like: TrainState) -> TrainState:
+        """Return the state of the latest intact checkpoint, or `like` itself if there is no checkpoint yet.
+
+        Later ones, which are damaged, are renamed so that training can save these epochs again, with a warning.
+
+        Raises:
+            UserError: if every checkpoint is damaged.
+        """
+        if not self.epochs:
+            return like
+        damaged, _, state = self._first_intact(
+            self.epochs[::-1], lambda epoch: self.restore(epoch, like), "going on from"
+        )
+        distributed.first_then_all(lambda: self._put_aside(damaged))
+        return state
+
+    def restore_chosen(self, choice: Choice, like: PyTree) -> tuple[int, PyTree]:
+        """Return the epoch and the parameters of a checkpoint; with a warning of the next one if it is damaged.
+
+        Raises:
+            UserError: if every checkpoint is damaged, or none is the best, since the run has no validation part.
+        """
+        if choice == "best" and self.best_epoch is None:
+            raise UserError(
+                f"no checkpoint in {self.directory} is the best: the run has no validation part (`data.validation`); "
+                "take the latest"
+            )
+        order = sorted(self.epochs, key=self._score if choice == "best" else None, reverse=True)
+        restore = lambda epoch: self.restore_params(epoch, like)  # noqa: E731
+        _, epoch, params = self._first_intact(order, restore, "in its place is")
+        return epoch, params
+
+    def _first_intact(self, order: list[int], restore: Any, instead: str) -> tuple[list[int], int, Any]:
+        """The damaged epochs, with a warning; the first of `order` that is not; and what `restore` returns for it."""
+        errors: dict[int, str] = {}
+        for epoch in order:
+            try:
+                found = restore(epoch)
+            except UserError as error:
+                errors[epoch] = str(error)
+                continue
+            if errors:
+                warnings.warn(f"{'; '.join(errors.values())}; {instead} checkpoint {epoch}", stacklevel=3)
+            return list(errors), epoch, found
+        raise UserError(f"{'; '.join(errors.values())}; no intact checkpoint is left: train again in another `run_dir`")
+
+    def _put_aside(self, epochs: list[int]) -> None:
+        for epoch in epochs:
+            aside = self.directory / f"{epoch}.damaged"
+            shutil.rmtree(aside, ignore_errors=True)
+            (self.directory / str(epoch)).rename(aside)
+
+    def _score(self, epoch: int) -> float:
+        """The score that `epoch` was saved with; minus infinity if it has none or is damaged."""
+        if epoch not in self._scores:
+            score = None
+            with contextlib.suppress(Exception):  # Orbax raises any kind of error on a damaged file
+                score = self._recorded(epoch)["score"]
+            self._scores[epoch] = NO_SCORE if score is None else score
+        return self._scores[epoch]
+
+    def _recorded(self, epoch: int) -> dict[str, Any]:
+        """What `_record` gave when `epoch` was saved; raises an error if it is not that any more."""
+        record = cast(dict[str, Any], v1.checkpointables_metadata(str(self.directory / str(epoch))).custom_metadata)
+        if _record({name: record[f"{name}_digest"] for name in ("params", "rest")}, record["score"]) != record:
+            raise ValueError("its record is not what was written")
+        return record
+
+    def _load(self, epoch: int, like: dict[str, Any]) -> dict[str, Any]:
+        """The parts of `_content` that are in `like`, with its devices."""
+        where, stored = f"checkpoint {epoch} in {self.directory}", _stored(host_arrays.empty(like))
+        try:
+            loaded = v1.load_checkpointables(str(self.directory / str(epoch)), stored)
+            recorded = self._recorded(epoch)
+            if host_arrays.shapes(loaded) != host_arrays.shapes(stored):  # which Orbax lets pass
+                raise ValueError("its arrays have other shapes")
+        except Exception as error:  # Orbax and TensorStore raise any kind of error
+            raise UserError(f"{where} cannot be read, damaged or of another network") from error
+        if "rest" in loaded:
+            loaded["rest"] = host_arrays.unpack(loaded["rest"]["bytes"], like["rest"])
+        for name, part in loaded.items():
+            if tree_digest(part) != recorded[f"{name}_digest"]:
+                what = "parameters are" if name == "params" else "step or optimizer state is"
+                raise UserError(f"{where} is damaged: its {what} not what was saved")
+        return host_arrays.place(loaded, like)
+
+
+def _record(digests: dict[str, str], score: float | None) -> dict[str, Any]:
+    """What tells whether a checkpoint is intact, the record itself included."""
+    record: dict[str, Any] = {f"{name}_digest": value for name, value in digests.items()} | {"score": score}
+    return record | {"record_digest": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
+
+
+def _content(state: TrainState) -> dict[str, Any]:
+    """The parts of a checkpoint: what every user of a network needs, and what only training needs."""
+    return {"params": state.params, "rest": {"step": state.step, "opt_state": state.opt_state}}
+
+
+def _stored(content: dict[str, Any]) -> dict[str, Any]:
+    """`content` as Orbax gets it: the rest as one array, since every array costs time and memory."""
+    return content | ({"rest": {"bytes": host_arrays.pack(content["rest"])}} if "rest" in content else {})
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Make one line of whatever Orbax and TensorStore raise when they cannot write."""
+    try:
+        yield
+    except Exception as error:
+        text = " ".join(str(error).split())
+        reason = next((SHORT[sign] for sign in SHORT if sign in text), text[:200])
+        raise UserError(
+            f"cannot write {what}: {reason}; the last checkpoint before it is intact: make room there and add --resume"
+        ) from error
+
+
+@functools.cache
+def _report_once() -> None:
+    """Keep to ourselves what Orbax, asyncio and TensorStore's threads say at length of an error that is raised too."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Orbax gives up on a damaged checkpoint and leaves coroutines behind, which complain whenever they are collected.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    report = sys.unraisablehook
+
+    def report_others(unraisable: Any) -> None:
+        if not inspect.iscoroutine(unraisable.object) and str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = report_others

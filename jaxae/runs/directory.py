@@ -1,0 +1,270 @@
+"""A run's directory: `config.json` (what the run is), `launch.json` (how it was last launched), `data.json` (the
+fingerprint of its data), `metrics.jsonl` (its history, a record for each epoch), `checkpoints/`, `figures/` and, at the
+end, `summary.json` and `report.html`.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import msgspec
+
+from jaxae import extensions, files
+from jaxae.config import Config, Launch, differences, flags
+from jaxae.errors import UserError
+from jaxae.runs import fingerprint
+from jaxae.runs.fingerprint import Fingerprint
+
+CONFIG, LAUNCH, HISTORY, SUMMARY = "config.json", "launch.json", "metrics.jsonl", "summary.json"
+FILES = (CONFIG, LAUNCH, HISTORY, SUMMARY, fingerprint.FILE)
+REQUIRED = {"train_loss", "images_per_second", "compile_seconds"}  # values of each epoch, besides its metrics
+FORMAT = 1  # of a run's directory; what an older version wrote stays readable
+RESOLVED = {  # what every run's configuration has
+    *("--data.name", "--noise.kind", "--network", "--train.epochs", "--train.batch-size", "--train.learning-rate"),
+    *("--train.reflect-padding", "--train.lsuv"),
+}
+
+Settings = TypeVar("Settings", Config, Launch)
+T = TypeVar("T")
+
+
+def default_run_dir(experiment: str) -> Path:
+    """Return a new directory below `runs/`, named after the experiment and the time."""
+    return Path("runs") / f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def is_run(run_dir: Path) -> bool:
+    """Return whether `run_dir` holds a run, finished or not."""
+    return (run_dir / CONFIG).exists()
+
+
+def load_config(run_dir: Path) -> Config:
+    """Return the configuration of the run in `run_dir`.
+
+    Raises:
+        UserError: if there is no run, if this version cannot read it, or if it needs modules that were not imported.
+    """
+    if not is_run(run_dir):
+        reason = f"it has no {CONFIG}" if run_dir.is_dir() else "there is no such directory"
+        raise UserError(f"no run in {run_dir}: {reason}")
+    config = _load(run_dir / CONFIG, Config)
+    unresolved = [flag for flag, value in flags(config).items() if flag in RESOLVED and value in (None, "auto")]
+    if unresolved:
+        raise UserError(f"{run_dir / CONFIG} is not the configuration of a run: {unresolved[0][2:]} is missing")
+    return config
+
+
+def load_launch(run_dir: Path) -> Launch:
+    """Return how the run in `run_dir` was last launched; the defaults if that is not on record."""
+    path = run_dir / LAUNCH
+    return _load(path, Launch) if path.exists() else Launch()
+
+
+def _load(path: Path, kind: type[Settings]) -> Settings:
+    try:
+        record = dict(json.loads(path.read_bytes()))
+        version_there, format_there = record.pop("jaxae", "of an unknown version"), record.pop("format", "unknown")
+        remedy = f"use jaxae {version_there}, which wrote it, or train again"
+        if format_there != FORMAT:
+            raise UserError(f"its format is {format_there}, and this version reads {FORMAT}; {remedy}")
+        extensions.require_extensions(record.pop("imports", ()))
+        if unknown := set(_names(record)).difference(_names(dataclasses.asdict(kind()))):
+            raise UserError(f"it has the unknown field {min(unknown)}; {remedy}")
+        return msgspec.convert(record, kind, dec_hook=lambda kind, value: kind(value))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def _names(record: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in record.items():
+        yield prefix + name
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{name}.")
+
+
+def _record(settings: Config | Launch) -> dict[str, Any]:
+    fields = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
+    return {"format": FORMAT, "jaxae": version("jaxae"), "imports": extensions.imported()} | fields
+
+
+@contextlib.contextmanager
+def locked_run(run_dir: Path) -> Iterator[None]:
+    """Lock `run_dir`, created if it is missing, for this process and those that it works with.
+
+    The lock is on the directory itself and ends with the process, so nothing is left behind.
+
+    Raises:
+        UserError: if another process has locked it.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        if jax.process_index() == 0:  # process 0 holds it for all
+            try:
+                held.enter_context(files.locked(run_dir))
+            except BlockingIOError:
+                raise UserError(
+                    f"another process is writing {run_dir}: wait until it has ended, or name another `run_dir`"
+                ) from None
+            except OSError as error:  # a file system without locks, such as some network ones
+                warnings.warn(f"{run_dir} cannot be locked ({error.strerror}): start no second run there", stacklevel=2)
+        yield
+
+
+def check_run_dir(run_dir: Path, resume: bool) -> None:
+    """Refuse a `run_dir` that holds another run or other files, or is no directory.
+
+    With `resume` it may hold a run; it may also be missing or empty, since a run may be stopped before it writes
+    anything.
+    """
+    if is_run(run_dir):
+        if not resume:
+            raise UserError(f"{run_dir} already holds a run: add `resume` to continue it, or name another `run_dir`")
+    elif run_dir.exists() and not run_dir.is_dir():
+        raise UserError(f"{run_dir} is not a directory: name another `run_dir`")
+    elif run_dir.exists() and set(run_dir.iterdir()).difference(files.unfinished(run_dir / name for name in FILES)):
+        raise UserError(f"{run_dir} is not empty and holds no run: name another `run_dir`")
+
+
+def resolve_launch(launch: Launch, experiment: str) -> Launch:
+    """Return `launch` with a run directory and absolute paths: the run may be used from elsewhere.
+
+    Raises:
+        UserError: see `check_run_dir`.
+    """
+    run_dir = launch.run_dir or default_run_dir(experiment)
+    check_run_dir(run_dir, launch.resume)
+    place = dataclasses.replace(launch.data, dir=absolute(launch.data.dir))
+    return dataclasses.replace(launch, run_dir=run_dir, data=place)
+
+
+def absolute(path: Path | None) -> Path | None:
+    """Return `path` with the home directory expanded and made absolute."""
+    return None if path is None else Path(os.path.abspath(path.expanduser()))
+
+
+def claim(
+    run_dir: Path,
+    config: Config,
+    launch: Launch,
+    data: Fingerprint | None = None,
+    *,
+    may_prolong: bool = False,
+    may_move: bool = False,
+) -> None:
+    """Make `run_dir`, which is locked, the directory of a run; a run to be resumed must have the same configuration.
+
+    Args:
+        run_dir: the directory.
+        config: what the run is.
+        launch: how it is launched.
+        data: the fingerprint of its data.
+        may_prolong: whether a resumed run may get more epochs.
+        may_move: whether a resumed run's data set may have another name, if its fingerprint is the same.
+
+    Raises:
+        UserError: if the directory holds another run, or one that was trained on other images.
+    """
+    check_run_dir(run_dir, launch.resume)  # again, now that no other process writes there
+    if is_run(run_dir):
+        old = load_config(run_dir)
+        if data is not None and (before := fingerprint.read_fingerprint(run_dir)):
+            if change := fingerprint.describe_change(before, data):
+                raise UserError(
+                    f"{config.data.name} is not what {run_dir} was trained on ({change}): put back what was there, or "
+                    f"train a new run from its weights, with `init_from` {run_dir} and another `run_dir`"
+                )
+            if may_move:
+                old = dataclasses.replace(old, data=dataclasses.replace(old.data, name=config.data.name))
+        if may_prolong and (config.train.epochs or 0) > (old.train.epochs or 0):
+            old = dataclasses.replace(old, train=dataclasses.replace(old.train, epochs=config.train.epochs))
+        if changed := differences(old, config):
+            raise UserError(f"{run_dir} holds a run that differs: {'; '.join(changed)}; name another `run_dir`")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    for path in files.unfinished(run_dir / name for name in FILES):
+        path.unlink(missing_ok=True)
+    files.write_json(run_dir / LAUNCH, _record(dataclasses.replace(launch, resume=False, run_dir=None)))
+    if data is not None:
+        fingerprint.write_fingerprint(run_dir, data)
+    files.write_json(run_dir / CONFIG, _record(config))
+    files.sync(run_dir.parent)  # which holds the run's own name
+
+
+def read_group(path: Path, kind: type[T]) -> T:
+    """Return the configuration of a group of runs, which its record `path` holds.
+
+    Raises:
+        UserError: if there is none, or it is damaged.
+    """
+    try:
+        record = dict(json.loads(path.read_bytes()))
+        extensions.require_extensions(record.pop("imports", ()))
+        return msgspec.convert(record, kind)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}; name another `run_dir`") from error
+
+
+def write_group(path: Path, config: Any) -> None:
+    """Write the record of a group of runs."""
+    files.write_json(path, dataclasses.asdict(config) | {"imports": extensions.imported()})
+
+
+def check_group(path: Path, config: Any, ignored: Collection[str] = ()) -> None:
+    """Refuse a directory that holds anything but the group of runs that `config` describes, recorded in `path`.
+
+    Args:
+        path: the record, which may be missing if the directory is, or is empty.
+        config: the configuration.
+        ignored: options that may have changed.
+    """
+    folder = path.parent
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        before = read_group(path, type(config))
+        changed = [line for line in differences(before, config) if line.split()[0] not in ignored]
+        if changed:
+            raise UserError(f"{folder} holds other runs: {'; '.join(changed)}; name another `run_dir`")
+
+
+def read_history(run_dir: Path) -> list[dict[str, Any]]:
+    """Return the metrics of each epoch so far, whatever metrics they are.
+
+    Raises:
+        UserError: if a line is not a record of finite numbers with an ascending epoch.
+    """
+    path = run_dir / HISTORY
+    if not path.exists():
+        return []
+    history: list[dict[str, Any]] = []
+    for number, text in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            record = msgspec.json.decode(text, type=dict[str, int | float])  # which refuses NaN and true
+            whole = type(record["epoch"]) is int and record.keys() >= REQUIRED
+            whole = whole and record["epoch"] > (history[-1]["epoch"] if history else 0)
+        except (ValueError, KeyError, RecursionError):
+            record, whole = {}, False
+        if not whole:
+            raise UserError(f"{path} is damaged in line {number}: repair it, or delete it to go on without old metrics")
+        history.append(record)
+    return history
+
+
+def write_history(run_dir: Path, history: list[dict[str, Any]]) -> None:
+    """Replace the metrics of all epochs."""
+    files.write_text(run_dir / HISTORY, "".join(json.dumps(record, allow_nan=False) + "\n" for record in history))
+
+
+def read_summary(run_dir: Path) -> dict[str, Any]:
+    """Return the run's summary; empty if it has none, since it did not finish.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    path = run_dir / SUMMARY
+    return files.read_json(path, dict[str, Any], "delete it to go on without") if path.exists() else {}

@@ -1,0 +1,155 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxae import extensions
+from jaxae.config import Config, DataConfig, DataPlace, Launch, NoiseConfig, TrainConfig
+from jaxae.errors import UserError
+from jaxae.runs import directory
+
+CONFIG = Config(
+    data=DataConfig("digits"),
+    noise=NoiseConfig("gaussian,salt", "0.1..0.5,0.2"),
+    train=TrainConfig(3, 16, 1e-3, lsuv=False, reflect_padding=0),
+    network="mnist",
+)
+
+RECORD = {"epoch": 0, "train_loss": 0.5, "mse": 0.5, "psnr": 0.5, "images_per_second": 0.5, "compile_seconds": 0.5}
+
+
+@pytest.fixture
+def launch(tmp_path):
+    return Launch(DataPlace(Path("somewhere")), run_dir=tmp_path / "run")
+
+
+def resumed(launch):
+    return dataclasses.replace(launch, resume=True)
+
+
+def claim(config, launch, **changes):
+    directory.claim(launch.run_dir, config, launch, **changes)
+
+
+def with_epochs(epochs, **changes):
+    return dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=epochs), **changes)
+
+
+def test_a_claimed_directory_gives_its_configuration_back(launch):
+    claim(CONFIG, launch)
+    assert directory.is_run(launch.run_dir)
+    assert directory.load_config(launch.run_dir) == CONFIG
+    assert directory.load_launch(launch.run_dir) == dataclasses.replace(launch, run_dir=None)
+
+
+def test_a_run_is_not_claimed_twice_but_may_be_resumed(launch):
+    claim(CONFIG, launch)
+    with pytest.raises(UserError, match="`resume`"):
+        claim(CONFIG, launch)
+    claim(CONFIG, dataclasses.replace(resumed(launch), devices=2, data=DataPlace(Path("elsewhere"))))
+    assert directory.load_launch(launch.run_dir).data.dir == Path("elsewhere")
+
+
+def test_a_run_may_be_prolonged_where_the_recipe_allows_it_and_never_shortened(launch):
+    claim(CONFIG, launch)
+    with pytest.raises(UserError, match="epochs was 3, is 2"):
+        claim(with_epochs(2), resumed(launch), may_prolong=True)
+    claim(with_epochs(5), resumed(launch), may_prolong=True)
+    assert directory.load_config(launch.run_dir).train.epochs == 5
+
+
+def test_otherwise_a_run_keeps_its_number_of_epochs(launch):
+    claim(with_epochs(3, recipe="fast"), launch)
+    with pytest.raises(UserError, match="epochs was 3, is 5"):
+        claim(with_epochs(5, recipe="fast"), resumed(launch))
+
+
+def test_resuming_what_has_not_begun_begins_it(launch):
+    claim(CONFIG, resumed(launch))
+    assert directory.is_run(launch.run_dir)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": 3},
+        {"seed": "0"},
+        {"seed": -1},
+        {"unknown": 1},
+        {"train": {"epochs": 3, "ops": "xla"}},
+        {"format": 0},
+        {"format": None},
+        {"noise": {"kind": "gaussian", "factor": [1], "clip": False}},
+    ],
+)
+def test_a_configuration_that_this_version_cannot_read_is_refused(launch, change):
+    claim(CONFIG, launch)
+    path = launch.run_dir / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=r"config\.json cannot be read: "):
+        directory.load_config(launch.run_dir)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"data": 3}', "\x00", "[" * 100_000, "3"])
+def test_a_configuration_that_is_none_is_named(launch, text):
+    launch.run_dir.mkdir()
+    (launch.run_dir / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json"):
+        directory.load_config(launch.run_dir)
+
+
+def test_an_unknown_field_and_what_wrote_it_are_named(launch):
+    claim(CONFIG, launch)
+    path = launch.run_dir / "config.json"
+    record = json.loads(path.read_text()) | {"jaxae": "9.9"}
+    record["train"]["warmup"] = 3
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"unknown field train\.warmup; use jaxae 9\.9, which wrote it"):
+        directory.load_config(launch.run_dir)
+
+
+def test_a_run_that_needs_modules_names_them(launch, monkeypatch):
+    monkeypatch.setattr(extensions, "_imported", ["json", "my_networks"])
+    claim(CONFIG, launch)
+    assert directory.load_config(launch.run_dir) == CONFIG
+    monkeypatch.setattr(extensions, "_imported", [])
+    with pytest.raises(UserError, match="add --import json --import my_networks"):
+        directory.load_config(launch.run_dir)
+
+
+def test_the_history_is_what_was_written(launch):
+    claim(CONFIG, launch)
+    assert directory.read_history(launch.run_dir) == []
+    lines = [RECORD | {"epoch": 1}, RECORD | {"epoch": 2, "new_metric": 0.25}]
+    directory.write_history(launch.run_dir, lines)
+    assert directory.read_history(launch.run_dir) == lines
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"epoch": 2}', "\x00\xff", "[" * 100_000])
+def test_a_damaged_line_of_metrics_is_named(launch, damage):
+    claim(CONFIG, launch)
+    directory.write_history(launch.run_dir, [RECORD | {"epoch": epoch} for epoch in (1, 2, 3)])
+    path = launch.run_dir / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    renamed = lines[1].replace("compile_seconds", "compile_secondz")
+    for bad in (damage, renamed, lines[0], lines[1].replace("0.5", "NaN"), lines[1].replace("2", "true")):
+        path.write_text("\n".join([lines[0], bad, lines[2]]))
+        with pytest.raises(UserError, match=r"metrics\.jsonl is damaged in line 2"):
+            directory.read_history(launch.run_dir)
+
+
+def test_a_directory_is_held_by_one_at_a_time(launch):
+    with directory.locked_run(launch.run_dir):
+        assert list(launch.run_dir.iterdir()) == []
+        with pytest.raises(UserError, match="another process is writing"), directory.locked_run(launch.run_dir):
+            pass
+    with directory.locked_run(launch.run_dir):
+        pass
+
+
+def test_what_a_killed_process_left_half_written_is_no_obstacle(launch):
+    launch.run_dir.mkdir()
+    (launch.run_dir / f".{2**40}-config.json").write_text("{")
+    claim(CONFIG, resumed(launch))
+    assert sorted(path.name for path in launch.run_dir.iterdir()) == ["config.json", "launch.json"]

@@ -1,0 +1,8 @@
+"""Programs that are killed again and again: for the tests, and for the record in `tests/stress/records`.
+
+    python -m tests.stress.kills --kills 110 --record tests/stress/records/kills.json
+
+A folder of small images makes epochs of a tenth of a second, so that a checkpoint is being written most of the time.
+Half of the kills come while something is being written; others after a random time, from the start of the process or
+from its first progress on, and of a run the last when the summary of the whole of it is being made.
+"""

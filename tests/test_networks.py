@@ -1,0 +1,116 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxae import networks
+from jaxae.errors import UserError
+from jaxae.layers import Conv, ConvTranspose
+
+
+def build(name, **kwargs):
+    model = networks.build(name, "xla", **kwargs)
+    images = jax.random.uniform(jax.random.key(1), (2, *model.image_shape))
+    return model, jax.jit(model.init)(jax.random.key(0), images), images
+
+
+def apply(model, variables, images, method="__call__"):
+    return jax.jit(lambda variables, images: model.apply(variables, images, method=method))(variables, images)
+
+
+@pytest.mark.parametrize(("name", "code", "count"), [("mnist", (3, 3, 64), 112_065), ("cifar", (28, 28, 8), 1_611)])
+def test_shapes_and_sizes_are_the_designs(name, code, count):
+    model, variables, images = build(name)
+    assert apply(model, variables, images).shape == images.shape
+    assert apply(model, variables, images, "encode").shape == (2, *code)
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == count
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_decode_after_encode_is_the_whole_network(name):
+    model, variables, images = build(name)
+    codes = apply(model, variables, images, "encode")
+    assert codes.min() >= 0
+    whole = apply(model, variables, images)
+    assert jnp.allclose(apply(model, variables, codes, "decode"), whole, atol=1e-6)
+    assert 0 < whole.min() < whole.max() < 1
+
+
+@pytest.mark.parametrize(("name", "height", "width"), [("mnist", 20, 44), ("mnist", 64, 32), ("cifar", 5, 9)])
+def test_other_sizes_come_back_as_they_went_in(name, height, width):
+    model, variables, _ = build(name)
+    images = jnp.ones((1, height, width, model.image_shape[2]))
+    assert networks.resolve_name(name, images.shape[1:]) == name
+    assert apply(model, variables, images).shape == images.shape
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("mnist", (30, 28, 1)), ("mnist", (16, 16, 1)), ("mnist", (28, 28, 3)), ("cifar", (4, 8, 3))]
+)
+def test_sizes_that_do_not_fit_are_refused(name, shape):
+    with pytest.raises(UserError, match="×".join(map(str, shape))):
+        networks.resolve_name(name, shape)
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("cifar", 5), ("cifar", -1), ("mnist", 3), ("mnist", 20)])
+def test_reflect_padding_that_does_not_fit_is_refused(name, pixels):
+    with pytest.raises(UserError, match=rf"`reflect_padding` {pixels}: the {name} network takes 0 to (4|18) pixels "):
+        networks.build(name, reflect_padding=pixels)
+
+
+def test_the_shape_picks_the_network():
+    assert networks.resolve_name("auto", (28, 28, 1)) == "mnist"
+    assert networks.resolve_name("auto", (32, 32, 3)) == "cifar"
+    with pytest.raises(UserError, match=r"no network is made for images of 64×64×3 .*cifar for 32×32×3.*as `network`"):
+        networks.resolve_name("auto", (64, 64, 3))
+
+
+def test_an_unknown_network_is_refused():
+    for use in (networks.build, lambda name: networks.resolve_name(name, (28, 28, 1))):
+        with pytest.raises(UserError, match="there is no network 'minst'; did you mean mnist"):
+            use("minst")
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_bfloat16_keeps_float32_parameters_and_output(name):
+    model, variables, images = build(name, precision="bfloat16")
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
+    restored = apply(model, variables, images)
+    assert restored.dtype == jnp.float32
+    exact = apply(networks.build(name, "xla"), variables, images)
+    assert 0 < jnp.abs(restored - exact).max() < 0.02
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_params_like_has_the_shapes_of_the_parameters_whatever_the_backend(name):
+    _, variables, _ = build(name)
+    like = networks.params_like(networks.build(name, "lanes", "bfloat16"))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), like) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), variables["params"]
+    )
+
+
+def test_layers_are_those_with_parameters_in_the_order_of_execution():
+    found = networks.list_layers(networks.build("mnist", "lanes", "bfloat16"))
+    assert [layer.path for layer in found] == [(f"{part}_{n}",) for part in ("encoder", "decoder") for n in range(3)]
+    assert [type(layer.module) for layer in found] == [Conv] * 3 + [ConvTranspose] * 3
+    assert [layer.module.stride for layer in found] == [2, 2, 1, 1, 2, 2]
+
+
+def test_activations_are_what_follows_each_layer_but_the_last():
+    model, variables, images = build("cifar")
+    outputs = networks.convolution_outputs(model, variables["params"], images)
+    activations = networks.activations(model, variables["params"], images)
+    assert list(outputs) == [("encoder_0",), ("encoder_1",), ("decoder_0",), ("decoder_1",)]
+    assert len(activations) == 3
+    for output, activation in zip(outputs.values(), activations, strict=False):
+        assert jnp.array_equal(activation, jnp.maximum(output, 0))
+
+
+def test_activations_of_ones_own_are_observed():
+    class Leaky(networks.CifarAutoencoder):
+        def activate(self, x):
+            return jnp.where(x > 0, x, 0.1 * x)
+
+    model, images = Leaky("xla"), jnp.ones((1, 32, 32, 3))
+    params = model.init(jax.random.key(0), images)["params"]
+    assert min(activation.min() for activation in networks.activations(model, params, images)) < 0
