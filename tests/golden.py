@@ -34,6 +34,7 @@ FACTORS = {"mnist": 0.5, "cifar": 0.1}
 TARGETS = "clean", "noisy", "self", "sure"
 BACKENDS = "xla", "lanes", "unfold", "xla_in_parts"
 TRAIN, TEST, BATCH_SIZE, EPOCHS = 26, 20, 8, 2  # three steps an epoch, and a remainder
+MADE_WITH = "0.10."  # the version of JAX
 
 
 class Case(NamedTuple):
@@ -52,8 +53,12 @@ class Case(NamedTuple):
 
     @property
     def tolerance(self) -> float:
-        """Relative, of losses: SURE divides small differences of outputs, and Toom-Cook rounds otherwise."""
-        return (5e-3 if self.objective == "sure" else 2e-4) * (1 if self.backend == "xla" else 2)
+        """Relative, of losses: SURE divides small differences of outputs, and Toom-Cook rounds otherwise.
+
+        Versions of JAX also round otherwise, and the eigenvectors of SOAP, in the fast recipe, enlarge that.
+        """
+        tolerance = (5e-3 if self.objective == "sure" else 2e-4) * (1 if self.backend == "xla" else 2)
+        return tolerance if jax.__version__.startswith(MADE_WITH) or self.recipe != "fast" else max(tolerance, 1e-2)
 
 
 CASES = [

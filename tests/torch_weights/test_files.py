@@ -240,7 +240,7 @@ def test_no_code_in_a_file_is_run(torch, tmp_path, monkeypatch):
     assert (tmp_path / "EXECUTED").exists()
 
 
-def test_no_code_in_an_npz_is_run(tmp_path, monkeypatch):
+def test_no_code_in_an_npz_is_run(torch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("model.npz", **{"encoder.0.weight": np.array([Payload()], object)})
     assert "no state dict of PyTorch, safetensors or numpy.savez" in refusal(tmp_path / "model.npz")
@@ -342,7 +342,7 @@ def test_broken_npz_are_one_line(tmp_path, monkeypatch):
     (".pt", "torch", r"pip install 'jaxae\[torch\]', or take a .safetensors or .npz file"),
     (".safetensors", "safetensors.numpy", r"pip install 'jaxae\[safetensors\]'"),
 ])  # fmt: skip
-def test_a_missing_package_is_one_line(tmp_path, monkeypatch, suffix, package, remedy):
+def test_a_missing_package_is_one_line(torch, tmp_path, monkeypatch, suffix, package, remedy):
     path = tmp_path / f"model{suffix}"
     path.write_bytes(files.state_dict_bytes(state_dict_of("cifar"), suffix))
     monkeypatch.setitem(sys.modules, package, None)
