@@ -145,7 +145,7 @@ def read_idx(data: bytes, file: str) -> UInt8[np.ndarray, "..."]:
             raise ValueError("its header is another one")
         shape = np.frombuffer(data, ">u4", data[3], offset=4)
         return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
-    except Exception as error:
+    except Exception as error:  # whatever gzip and NumPy make of broken bytes
         raise ValueError(f"{file} is not an idx file of unsigned bytes, or cut off: {error}") from error
 
 

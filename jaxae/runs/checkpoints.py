@@ -153,8 +153,7 @@ class Checkpoints:
                 "take the latest"
             )
         order = sorted(self.epochs, key=self._score if choice == "best" else None, reverse=True)
-        restore = lambda epoch: self.restore_params(epoch, like)  # noqa: E731
-        _, epoch, params = self._first_intact(order, restore, "in its place is")
+        _, epoch, params = self._first_intact(order, lambda epoch: self.restore_params(epoch, like), "in its place is")
         return epoch, params
 
     def _first_intact(self, order: list[int], restore: Any, instead: str) -> tuple[list[int], int, Any]:
@@ -237,7 +236,7 @@ def _explained(what: str) -> Iterator[None]:
         text = " ".join(str(error).split())
         reason = next((SHORT[sign] for sign in SHORT if sign in text), text[:200])
         raise UserError(
-            f"cannot write {what}: {reason}; the last checkpoint before it is intact: make room there and add --resume"
+            f"cannot write {what}: {reason}; the last checkpoint before it is intact: make room there and add `resume`"
         ) from error
 
 

@@ -73,7 +73,7 @@ def _load(path: Path, kind: type[Settings]) -> Settings:
         record = dict(json.loads(path.read_bytes()))
         version_there, format_there = record.pop("jaxae", "of an unknown version"), record.pop("format", "unknown")
         remedy = f"use jaxae {version_there}, which wrote it, or train again"
-        if format_there != FORMAT:
+        if type(format_there) is not int or format_there != FORMAT:  # true equals 1
             raise UserError(f"its format is {format_there}, and this version reads {FORMAT}; {remedy}")
         extensions.require_extensions(record.pop("imports", ()))
         if unknown := set(_names(record)).difference(_names(dataclasses.asdict(kind()))):
@@ -207,6 +207,8 @@ def read_group(path: Path, kind: type[T]) -> T:
         record = dict(json.loads(path.read_bytes()))
         extensions.require_extensions(record.pop("imports", ()))
         return msgspec.convert(record, kind)
+    except UserError as error:  # of a module that is missing: naming it is the remedy
+        raise UserError(f"{path} cannot be read: {error}") from error
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}; name another `run_dir`") from error
 

@@ -65,7 +65,7 @@ def joined(settings: DistributedConfig) -> Iterator[None]:
                 silence = stack.enter_context(open(os.devnull, "w"))
                 stack.enter_context(contextlib.redirect_stdout(silence))
             yield
-    except BaseException as error:
+    except BaseException as error:  # however this process ends, the others must not wait for it
         number = getattr(error, "number", 2)
         status = 128 + number if isinstance(error, KeyboardInterrupt) else 2 if isinstance(error, Exception) else 1
         atexit.register(_leave, status)

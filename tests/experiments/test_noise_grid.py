@@ -66,6 +66,9 @@ def test_a_grid_with_other_options_is_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=says):
             directory.check_group(path, other)
+    files.write_json(path, dataclasses.asdict(begun) | {"imports": ["mine"]})
+    with pytest.raises(UserError, match=r"add --import mine$"):
+        directory.check_group(path, begun)
     path.write_text("[")
     with pytest.raises(UserError, match="cannot be read"):
         directory.check_group(path, begun)

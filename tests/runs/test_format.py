@@ -74,6 +74,7 @@ def test_it_resumes(run_dir, images, monkeypatch):
     ("changes", "words"),
     [
         ({"format": None}, "its format is unknown, and this version reads 1; use jaxae 0.1.0, which wrote it"),
+        ({"format": True}, "its format is True, and this version reads 1"),
         ({"format": 2, "jaxae": "9.0"}, "its format is 2, and this version reads 1; use jaxae 9.0, which wrote it"),
         ({"ways": 3}, "it has the unknown field ways; use jaxae 0.1.0, which wrote it, or train again"),
         ({"train": {"warmup": 3}}, "it has the unknown field train.warmup; use jaxae 0.1.0"),
