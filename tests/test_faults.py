@@ -154,7 +154,9 @@ def test_a_full_disk_is_one_line_and_no_harm(small, alone, tmp_path):
             before = training_run.saved(run_dir)
             said, status = small.finish(run_dir, "--resume")
             assert status == 2, said
-            assert "no space left on device" in last_line(said, "error: ")
+            line = last_line(said, "error: ")
+            assert "no space left on device" in line
+            assert "`resume`" not in line  # an option on the command line
             (disk / "filler").unlink()
             evaluated = command("jaxae.evaluate", run_dir, "--json")
             assert evaluated.status == 0, evaluated.err
