@@ -24,7 +24,7 @@ from flax.traverse_util import flatten_dict
 from jax import lax
 
 from benchmarks.common import machine, print_table, same_allocator, write_json
-from jaxae import networks, noise, training
+from jaxae import networks, noise, tracing, training
 from jaxae.layers import ConvTranspose
 
 
@@ -65,10 +65,10 @@ def work_per_image(network: str, itemsize: int) -> tuple[float, float]:
     """Floating-point operations, and bytes of unfused activations, of a training step."""
     model = networks.build(network, "xla")
     x = jax.ShapeDtypeStruct((1, *model.image_shape), jnp.float32)
-    params = networks.params_like(model)
-    outputs = jax.eval_shape(lambda params, x: networks.convolution_outputs(model, params, x), params, x)
+    params = tracing.params_like(model)
+    outputs = jax.eval_shape(lambda params, x: tracing.convolution_outputs(model, params, x), params, x)
     flops = moved = 0
-    for number, layer in enumerate(networks.list_layers(model)):
+    for number, layer in enumerate(tracing.list_layers(model)):
         y = outputs[layer.path]
         kernel = flatten_dict(params)[*layer.path, "kernel"].shape
         pixels = x if isinstance(layer.module, ConvTranspose) else y  # where the kernel is applied

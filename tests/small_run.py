@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxae import networks
+from jaxae import networks, tracing
 from jaxae.config import Config, DataConfig, Launch, NoiseConfig, TrainConfig
 from jaxae.runs import directory
 from jaxae.runs.checkpoints import Checkpoints
@@ -15,7 +15,7 @@ from jaxae.training import Objective, make_task, start_from
 
 def random_params(network: str, seed: int = 0) -> dict:
     """Parameters for the network called `network` with which its outputs are neither all the same nor all black."""
-    rng, shapes = np.random.default_rng(seed), networks.params_like(networks.build(network, "xla"))
+    rng, shapes = np.random.default_rng(seed), tracing.params_like(networks.build(network, "xla"))
     return jax.tree.map(lambda leaf: rng.uniform(-0.2, 0.2, leaf.shape).astype(np.float32), shapes)
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from jaxae import networks
 from jaxae.errors import UserError
-from jaxae.layers import Conv, ConvTranspose
 
 
 def build(name, **kwargs):
@@ -78,39 +77,3 @@ def test_bfloat16_keeps_float32_parameters_and_output(name):
     assert restored.dtype == jnp.float32
     exact = apply(networks.build(name, "xla"), variables, images)
     assert 0 < jnp.abs(restored - exact).max() < 0.02
-
-
-@pytest.mark.parametrize("name", networks.NETWORKS)
-def test_params_like_has_the_shapes_of_the_parameters_whatever_the_backend(name):
-    _, variables, _ = build(name)
-    like = networks.params_like(networks.build(name, "lanes", "bfloat16"))
-    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), like) == jax.tree.map(
-        lambda leaf: (leaf.shape, leaf.dtype), variables["params"]
-    )
-
-
-def test_layers_are_those_with_parameters_in_the_order_of_execution():
-    found = networks.list_layers(networks.build("mnist", "lanes", "bfloat16"))
-    assert [layer.path for layer in found] == [(f"{part}_{n}",) for part in ("encoder", "decoder") for n in range(3)]
-    assert [type(layer.module) for layer in found] == [Conv] * 3 + [ConvTranspose] * 3
-    assert [layer.module.stride for layer in found] == [2, 2, 1, 1, 2, 2]
-
-
-def test_activations_are_what_follows_each_layer_but_the_last():
-    model, variables, images = build("cifar")
-    outputs = networks.convolution_outputs(model, variables["params"], images)
-    activations = networks.activations(model, variables["params"], images)
-    assert list(outputs) == [("encoder_0",), ("encoder_1",), ("decoder_0",), ("decoder_1",)]
-    assert len(activations) == 3
-    for output, activation in zip(outputs.values(), activations, strict=False):
-        assert jnp.array_equal(activation, jnp.maximum(output, 0))
-
-
-def test_activations_of_ones_own_are_observed():
-    class Leaky(networks.CifarAutoencoder):
-        def activate(self, x):
-            return jnp.where(x > 0, x, 0.1 * x)
-
-    model, images = Leaky("xla"), jnp.ones((1, 32, 32, 3))
-    params = model.init(jax.random.key(0), images)["params"]
-    assert min(activation.min() for activation in networks.activations(model, params, images)) < 0

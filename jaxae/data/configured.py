@@ -14,17 +14,19 @@ from jaxae.data.stream import fits_device, fits_host
 from jaxae.errors import UserError
 
 
-class TrainingData(NamedTuple):
-    """The images to train on.
+class RunImages(NamedTuple):
+    """The images of a run.
 
     Attributes:
         train: NumPy arrays, or objects that are read by index.
         validation: the part of the training images to validate on, if any.
+        test: NumPy arrays.
         streamed: whether the training images stay on the host.
     """
 
     train: Images
     validation: Images | None
+    test: Images
     streamed: bool
 
 
@@ -64,37 +66,43 @@ def open_configured(
 
 
 @functools.lru_cache(maxsize=2)  # the members of a sweep share their images
-def load_shared(dataset: Dataset, split: str) -> Images:
+def _load_shared(dataset: Dataset, split: str) -> Images:
     """Load a split as read-only arrays, which later calls share."""
-    images = check_images(dataset.load(split), dataset.name)
+    images = dataset.load(split)
     for array in images:
-        if array is not None:
+        if isinstance(array, np.ndarray):
             array.setflags(write=False)
     return images
 
 
-def load_training(dataset: Dataset, config: DataConfig, placement: str, seed: int) -> TrainingData:
-    """Load the training images, or open them if the host's memory is too small, and split off the validation part.
+def load_configured(dataset: Dataset, config: DataConfig, placement: str, seed: int) -> RunImages:
+    """Load the images of a run and split off the validation part; what the host's memory is too small for is opened.
 
     Args:
         dataset: see `open_configured`.
         config: the options.
         placement: "device", "stream", or "auto" for the device if the images fit.
         seed: draws the validation part.
+
+    Raises:
+        UserError: if they cannot be read, are no images, or are too few to validate on a part of them.
     """
     size = dataset.nbytes("train")
     streamed = placement == "stream" or (placement == "auto" and not fits_device(size))
+    test = _load_shared(dataset, "test")
     if streamed and not fits_host(size):
-        images = check_images(dataset.records("train", config.limit), dataset.name)
+        train = dataset.records("train", config.limit)
     else:
-        images = load_shared(dataset, "train").take(slice(config.limit))
+        train = _load_shared(dataset, "train").take(slice(config.limit))
+    for images in (train, test):
+        check_images(images, dataset.name)
     if config.validation is None:
-        return TrainingData(images, None, streamed)
-    count = round(config.validation * images.count)
-    if not 0 < count < images.count:
+        return RunImages(train, None, test, streamed)
+    count = round(config.validation * train.count)
+    if not 0 < count < train.count:
         raise UserError(
-            f"`data.validation` {config.validation:g}: leaves {count} of {images.count} images to validate on"
+            f"`data.validation` {config.validation:g}: leaves {count} of {train.count} images to validate on"
         )
-    order = np.random.default_rng(seed).permutation(images.count)
-    validation, train = (images.select(np.sort(part)) for part in (order[:count], order[count:]))
-    return TrainingData(train, validation.load(), streamed)
+    order = np.random.default_rng(seed).permutation(train.count)
+    validation, rest = (train.select(np.sort(part)) for part in (order[:count], order[count:]))
+    return RunImages(rest, validation.load(), test, streamed)

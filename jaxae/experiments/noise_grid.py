@@ -18,7 +18,7 @@ from jaxae.config import Config, DataPlace, Launch, NoiseConfig, TrainConfig, co
 from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, mnist_denoise, running
 from jaxae.experiments.resolving import Experiment
-from jaxae.runs import directory
+from jaxae.runs import directory, group_record
 
 EXPERIMENTS = (mnist_denoise.EXPERIMENT, cifar10_denoise.EXPERIMENT)
 GRID: list[tuple[str, tuple[str, str]]] = [  # kinds of noise, with the strength for each experiment
@@ -111,9 +111,9 @@ def render_table(config: GridConfig, rows: list[tuple[dict[str, Any], str]]) -> 
 def main() -> None:
     """Run the grid as the command line says."""
     arguments = command.parse_arguments(Arguments)
-    directory.check_group(arguments.run_dir / RECORD, arguments.config)
+    group_record.check_group(arguments.run_dir / RECORD, arguments.config)
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
-    directory.write_group(arguments.run_dir / RECORD, arguments.config)
+    group_record.write_group(arguments.run_dir / RECORD, arguments.config)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, experiment in enumerate(EXPERIMENTS):

@@ -4,6 +4,7 @@ Whatever can be refused is refused here, before anything is compiled.
 """
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from jaxtyping import PyTree
 from jaxae import networks
 from jaxae.config import Config, Launch
 from jaxae.data import Dataset, Images
-from jaxae.data.configured import load_shared, load_training, open_configured
+from jaxae.data.configured import load_configured, open_configured
 from jaxae.errors import UserError
 from jaxae.noise import resolve_noise
 from jaxae.runs import directory, fingerprint, tensorboard, trained
@@ -130,22 +131,24 @@ def resolve(
         resize=not takes_noisy_images(config.train.target, config.noise.kind),
     )
     noise_config, noise = resolve_noise(config.noise, experiment.gaussian_factor, dataset.has_pairs)
-    train, validation, streamed = load_training(dataset, config.data, launch.data.placement, config.seed)
-    if streamed and launch.parallel == "pmap":
+    images = load_configured(dataset, config.data, launch.data.placement, config.seed)
+    if images.streamed and launch.parallel == "pmap":
         raise UserError("`parallel` pmap needs images on the device: use `parallel` jit, or `placement` device")
-    network, settings, task = resolve_task(config, noise, train, dataset.has_pairs, devices)
+    network, settings, task = resolve_task(config, noise, images.train, dataset.has_pairs, devices)
     config = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, name=dataset.name),
         noise=noise_config,
         train=settings,
         network=network,
-        init_from=directory.absolute(config.init_from),
+        init_from=config.init_from and Path(os.path.abspath(config.init_from.expanduser())),
     )
     start = trained.load_start(config.init_from, launch.run_dir, network)
     hyper = hyperparameters(config.seed, settings.learning_rate or 0.0, noise)
     objective = task.objective if is_blind(task.objective, noise) else None
-    test = EvaluationSet(dataset.name, load_shared(dataset, "test"), noise, objective)
-    held_out = None if validation is None else test._replace(images=validation)
-    data = fingerprint.take_fingerprint(train, test.images)
-    return ResolvedRun(config, launch, task, hyper, train, streamed, test, held_out, dataset, reason, data, start)
+    test = EvaluationSet(dataset.name, images.test, noise, objective)
+    held_out = None if images.validation is None else test._replace(images=images.validation)
+    data = fingerprint.take_fingerprint(images.train, images.test)
+    return ResolvedRun(
+        config, launch, task, hyper, images.train, images.streamed, test, held_out, dataset, reason, data, start
+    )

@@ -26,7 +26,7 @@ from jaxae.experiments import running
 from jaxae.experiments.catalog import EXPERIMENTS
 from jaxae.experiments.members import train_members
 from jaxae.experiments.resolving import resolve
-from jaxae.runs import directory
+from jaxae.runs import directory, group_record
 from jaxae.training import parallel
 
 RECORD = "sweep.json"
@@ -146,7 +146,7 @@ def train_sweep(config: SweepConfig, launch: SweepLaunch, folder: Path) -> list[
     stopping.set_advice(f"continue with: {shlex.join(again)}")
     accelerator.warn_if_unused()
     with directory.locked_run(folder), Progress(runs[0].config.train.epochs or 0) as progress:
-        directory.write_group(folder / RECORD, config)
+        group_record.write_group(folder / RECORD, config)
         for run in runs:
             with directory.locked_run(run.run_dir):
                 running.claim_run(run)
@@ -188,7 +188,7 @@ def main() -> None:
     given = command.parse_arguments(Arguments, description=__doc__)
     folder = given.launch.run_dir
     if given.launch.resume and folder is not None and (folder / RECORD).exists():
-        started = directory.read_group(folder / RECORD, SweepConfig)
+        started = group_record.read_group(folder / RECORD, SweepConfig)
         first = directory.load_launch(folder / next(iter(member_configs(started))))
         place = dataclasses.replace(first.data, placement="auto")
         given = command.parse_arguments(Arguments, description=__doc__, default=Arguments(started, SweepLaunch(place)))
@@ -196,7 +196,7 @@ def main() -> None:
     folder = launch.run_dir or directory.default_run_dir("sweep")
     if not launch.resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty: name another `run_dir`, or add `resume`")
-    directory.check_group(folder / RECORD, config, ["--train.epochs"])  # the members decide about those
+    group_record.check_group(folder / RECORD, config, ["--train.epochs"])  # the members decide about those
     command.enable_compilation_cache()
     # on a CPU one device per core, each with a share of the members, which is faster than one member on all cores
     parallel.request_cpu_devices(os.cpu_count())

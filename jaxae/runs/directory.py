@@ -9,7 +9,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ import jax
 import msgspec
 
 from jaxae import extensions, files
-from jaxae.config import Config, Launch, differences, flags
+from jaxae.config import Config, Launch, differences
 from jaxae.errors import UserError
 from jaxae.runs import fingerprint
 from jaxae.runs.fingerprint import Fingerprint
@@ -26,14 +26,10 @@ from jaxae.runs.fingerprint import Fingerprint
 CONFIG, LAUNCH, HISTORY, SUMMARY = "config.json", "launch.json", "metrics.jsonl", "summary.json"
 FILES = (CONFIG, LAUNCH, HISTORY, SUMMARY, fingerprint.FILE)
 REQUIRED = {"train_loss", "images_per_second", "compile_seconds"}  # values of each epoch, besides its metrics
+RESOLVED = ("epochs", "batch_size", "learning_rate", "reflect_padding", "lsuv")  # which a recipe may leave open
 FORMAT = 1  # of a run's directory; what an older version wrote stays readable
-RESOLVED = {  # what every run's configuration has
-    *("--data.name", "--noise.kind", "--network", "--train.epochs", "--train.batch-size", "--train.learning-rate"),
-    *("--train.reflect-padding", "--train.lsuv"),
-}
 
 Settings = TypeVar("Settings", Config, Launch)
-T = TypeVar("T")
 
 
 def default_run_dir(experiment: str) -> Path:
@@ -56,9 +52,11 @@ def load_config(run_dir: Path) -> Config:
         reason = f"it has no {CONFIG}" if run_dir.is_dir() else "there is no such directory"
         raise UserError(f"no run in {run_dir}: {reason}")
     config = _load(run_dir / CONFIG, Config)
-    unresolved = [flag for flag, value in flags(config).items() if flag in RESOLVED and value in (None, "auto")]
-    if unresolved:
-        raise UserError(f"{run_dir / CONFIG} is not the configuration of a run: {unresolved[0][2:]} is missing")
+    resolved = {"network": config.network, "data.name": config.data.name, "noise.kind": config.noise.kind}
+    resolved |= {f"train.{name}": getattr(config.train, name) for name in RESOLVED}
+    missing = [name for name, value in resolved.items() if value in (None, "auto")]
+    if missing:
+        raise UserError(f"{run_dir / CONFIG} is not the configuration of a run: {missing[0]} is missing")
     return config
 
 
@@ -195,43 +193,6 @@ def claim(
         fingerprint.write_fingerprint(run_dir, data)
     files.write_json(run_dir / CONFIG, _record(config))
     files.sync(run_dir.parent)  # which holds the run's own name
-
-
-def read_group(path: Path, kind: type[T]) -> T:
-    """Return the configuration of a group of runs, which its record `path` holds.
-
-    Raises:
-        UserError: if there is none, or it is damaged.
-    """
-    try:
-        record = dict(json.loads(path.read_bytes()))
-        extensions.require_extensions(record.pop("imports", ()))
-        return msgspec.convert(record, kind)
-    except UserError as error:  # of a module that is missing: naming it is the remedy
-        raise UserError(f"{path} cannot be read: {error}") from error
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}; name another `run_dir`") from error
-
-
-def write_group(path: Path, config: Any) -> None:
-    """Write the record of a group of runs."""
-    files.write_json(path, dataclasses.asdict(config) | {"imports": extensions.imported()})
-
-
-def check_group(path: Path, config: Any, ignored: Collection[str] = ()) -> None:
-    """Refuse a directory that holds anything but the group of runs that `config` describes, recorded in `path`.
-
-    Args:
-        path: the record, which may be missing if the directory is, or is empty.
-        config: the configuration.
-        ignored: options that may have changed.
-    """
-    folder = path.parent
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        before = read_group(path, type(config))
-        changed = [line for line in differences(before, config) if line.split()[0] not in ignored]
-        if changed:
-            raise UserError(f"{folder} holds other runs: {'; '.join(changed)}; name another `run_dir`")
 
 
 def read_history(run_dir: Path) -> list[dict[str, Any]]:

@@ -9,9 +9,10 @@ from jaxtyping import PyTree
 
 from jaxae import ops
 from jaxae.data.images import Images
-from jaxae.networks import Network, activations
+from jaxae.networks import Network
 from jaxae.runs.evaluation_set import EvaluationSet
 from jaxae.runs.scores import BATCH_SIZE, Scores, add_test_noise
+from jaxae.tracing import activations
 
 COLLAPSED = 0.05  # outputs of less spread are called collapsed: trained networks have 0.8 and more, black ones 0.0002
 MAX_COUNT = 1024  # test images on which units are observed

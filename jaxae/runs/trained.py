@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 from jaxtyping import PyTree
 
-from jaxae import data, networks, noise
+from jaxae import data, networks, noise, tracing
 from jaxae.config import Config, DataOverride, NoiseConfig, NoiseOverride
 from jaxae.data import Dataset
 from jaxae.errors import UserError
@@ -52,7 +52,7 @@ def load_run(run_dir: Path, checkpoint: Choice = "latest") -> TrainedRun:
     settings = config.train
     model = networks.build(config.network, settings.backend, settings.precision, settings.reflect_padding or 0)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    shapes = networks.params_like(model)
+    shapes = tracing.params_like(model)
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes)
     if not saved_epochs(run_dir):
         raise UserError(f"the run in {run_dir} has no checkpoint yet: let it finish an epoch")

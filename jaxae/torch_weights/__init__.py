@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 
 from jaxae.errors import UserError
 from jaxae.layers import Conv, ConvTranspose
-from jaxae.networks import Autoencoder, Network, list_layers, params_like
+from jaxae.networks import Autoencoder, Network
+from jaxae.tracing import list_layers, params_like
 
 # For each kind of layer and each of its parameters: the name in PyTorch, and the parameter's axes in PyTorch's order.
 _CONV = {"kernel": ("weight", (3, 2, 0, 1)), "bias": ("bias", (0,))}

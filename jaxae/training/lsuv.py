@@ -11,7 +11,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, PyTree, UInt8
 
 from jaxae import ops
-from jaxae.networks import Network, convolution_outputs
+from jaxae.networks import Network
+from jaxae.tracing import convolution_outputs
 from jaxae.training.step import LSUV, Hyperparameters, to_float
 from jaxae.training.task import Task
 

@@ -10,7 +10,7 @@ from jaxae.config import TrainConfig
 from jaxae.errors import UserError
 from jaxae.experiments import noise_grid
 from jaxae.experiments.noise_grid import EXPERIMENTS, GridConfig
-from jaxae.runs import directory
+from jaxae.runs import directory, group_record
 
 TEST = {"psnr": 20.0, "ssim": 0.9, "noisy_psnr": 9.0, "noisy_ssim": 0.1}
 SUMMARY = {"test": TEST, "data": {"name": "digits"}, "noise": "gaussian 0.5", "epochs": 3}
@@ -56,26 +56,26 @@ def test_a_damaged_summary_is_named(grid, content):
 
 def test_a_grid_with_other_options_is_refused(tmp_path):
     path, begun = tmp_path / noise_grid.RECORD, GridConfig(TrainConfig(epochs=2))
-    directory.check_group(path, begun)
+    group_record.check_group(path, begun)
     files.write_json(path, dataclasses.asdict(begun))
-    directory.check_group(path, begun)
+    group_record.check_group(path, begun)
     for other, says in (
         (GridConfig(TrainConfig(epochs=4)), r"--train.epochs was 2, is 4; name another `run_dir`"),
         (GridConfig(), r"--train.epochs was 2, is None"),
         (GridConfig(TrainConfig(epochs=2), "plain"), r"--recipe was fast, is plain"),
     ):
         with pytest.raises(UserError, match=says):
-            directory.check_group(path, other)
+            group_record.check_group(path, other)
     files.write_json(path, dataclasses.asdict(begun) | {"imports": ["mine"]})
     with pytest.raises(UserError, match=r"add --import mine$"):
-        directory.check_group(path, begun)
+        group_record.check_group(path, begun)
     path.write_text("[")
     with pytest.raises(UserError, match="cannot be read"):
-        directory.check_group(path, begun)
+        group_record.check_group(path, begun)
     path.unlink()
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"grid.json cannot be read: .* name another"):
-        directory.check_group(path, begun)
+        group_record.check_group(path, begun)
 
 
 def test_the_table_has_every_metric_and_the_options_that_were_used(grid, tmp_path, monkeypatch, capsys):

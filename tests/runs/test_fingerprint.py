@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxae.config import Config, DataConfig, DataOverride, Launch, TrainConfig
-from jaxae.data.configured import load_shared
+from jaxae.data.configured import _load_shared
 from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, mnist_denoise
 from jaxae.experiments.resolving import resolve
@@ -35,7 +35,7 @@ def resolved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(folder, resume=False, **config):
-        load_shared.cache_clear()  # as in a new process
+        _load_shared.cache_clear()  # as in a new process
         settings = Config(DataConfig(f"folder:{folder}"), train=TrainConfig(2, 8, backend="xla"), **config)
         made = resolve(mnist_denoise.EXPERIMENT, settings, Launch(run_dir=tmp_path / "run", resume=resume))
         claim_run(made)

@@ -12,9 +12,9 @@ from flax import linen as nn
 from jaxae import networks
 from jaxae.errors import UserError
 from jaxae.layers import Conv, ConvTranspose
-from jaxae.networks import list_layers
 from jaxae.ops import xla
 from jaxae.torch_weights import files, from_torch, state_dict_shapes, to_torch
+from jaxae.tracing import list_layers
 from tests.small_run import random_params
 
 NAMES = sorted(networks.NETWORKS)

@@ -7,8 +7,8 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from jaxae import networks, noise, training
-from jaxae.networks import convolution_outputs
 from jaxae.runs.digest import tree_digest
+from jaxae.tracing import convolution_outputs
 from jaxae.training.lsuv import scale_layers
 from jaxae.training.step import LSUV
 

@@ -1,11 +1,11 @@
-"""A network with more than ten layers in its encoder: their names sort otherwise than they are executed."""
+"""Layers, outputs and activations: also of a network with more than ten layers, whose names sort otherwise."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxae import networks, noise
+from jaxae import networks, noise, tracing
 from jaxae.data import Images
 from jaxae.layers import Conv, ConvTranspose
 from jaxae.networks import Autoencoder
@@ -31,6 +31,12 @@ class Deep(Autoencoder):
         return [ConvTranspose(self.ops, ENCODER, 5, 3, padding=1), ConvTranspose(self.ops, 5, 1, 3, padding=1)]
 
 
+def build(name):
+    model = networks.build(name, "xla")
+    images = jax.random.uniform(jax.random.key(1), (2, *model.image_shape))
+    return model, jax.jit(model.init)(jax.random.key(0), images), images
+
+
 @pytest.fixture(scope="module")
 def deep():
     """The network, parameters and images."""
@@ -41,11 +47,11 @@ def deep():
 def test_layers_are_in_numeric_order(deep):
     model, params, images = deep
     assert sorted(PATHS) != PATHS
-    found = networks.list_layers(model)
+    found = tracing.list_layers(model)
     assert [layer.path for layer in found] == PATHS
     assert [layer.module.out_channels for layer in found] == [*UNITS, 1]
-    assert list(networks.convolution_outputs(model, params, images)) == PATHS
-    assert [activation.shape[-1] for activation in networks.activations(model, params, images)] == UNITS
+    assert list(tracing.convolution_outputs(model, params, images)) == PATHS
+    assert [activation.shape[-1] for activation in tracing.activations(model, params, images)] == UNITS
 
 
 def test_lsuv_scales_all_but_the_last_layer(deep):
@@ -53,7 +59,7 @@ def test_lsuv_scales_all_but_the_last_layer(deep):
     scaled = jax.jit(scale_layers, static_argnums=0)(model, params, images)
     same = [path for path in PATHS if tree_digest(scaled[path[0]]) == tree_digest(params[path[0]])]
     assert same == [("decoder_1",)]
-    for path, output in networks.convolution_outputs(model, scaled, images).items():
+    for path, output in tracing.convolution_outputs(model, scaled, images).items():
         if path not in same:
             np.testing.assert_allclose(np.std(output, (0, 1, 2)), 1, rtol=1e-3, err_msg=path)
 
@@ -68,3 +74,39 @@ def test_dead_units_are_counted_in_that_order(deep):
     alive = health._alive(model, params | {"encoder_9": params["encoder_9"] | {"bias": bias}}, test)
     start = sum(UNITS[:9])
     assert np.flatnonzero(~alive).tolist() == list(range(start, start + 4))
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_params_like_has_the_shapes_of_the_parameters_whatever_the_backend(name):
+    _, variables, _ = build(name)
+    like = tracing.params_like(networks.build(name, "lanes", "bfloat16"))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), like) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), variables["params"]
+    )
+
+
+def test_layers_are_those_with_parameters_in_the_order_of_execution():
+    found = tracing.list_layers(networks.build("mnist", "lanes", "bfloat16"))
+    assert [layer.path for layer in found] == [(f"{part}_{n}",) for part in ("encoder", "decoder") for n in range(3)]
+    assert [type(layer.module) for layer in found] == [Conv] * 3 + [ConvTranspose] * 3
+    assert [layer.module.stride for layer in found] == [2, 2, 1, 1, 2, 2]
+
+
+def test_activations_are_what_follows_each_layer_but_the_last():
+    model, variables, images = build("cifar")
+    outputs = tracing.convolution_outputs(model, variables["params"], images)
+    activations = tracing.activations(model, variables["params"], images)
+    assert list(outputs) == [("encoder_0",), ("encoder_1",), ("decoder_0",), ("decoder_1",)]
+    assert len(activations) == 3
+    for output, activation in zip(outputs.values(), activations, strict=False):
+        assert jnp.array_equal(activation, jnp.maximum(output, 0))
+
+
+def test_activations_of_ones_own_are_observed():
+    class Leaky(networks.CifarAutoencoder):
+        def activate(self, x):
+            return jnp.where(x > 0, x, 0.1 * x)
+
+    model, images = Leaky("xla"), jnp.ones((1, 32, 32, 3))
+    params = model.init(jax.random.key(0), images)["params"]
+    assert min(activation.min() for activation in tracing.activations(model, params, images)) < 0
