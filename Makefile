@@ -29,7 +29,7 @@ test: $(VENV)/bin/python
 
 docs: $(VENV)/bin/python
 	$(PIP) --editable '.[docs]'
-	$(VENV)/bin/python -m mkdocs build --strict
+	$(VENV)/bin/zensical build --strict
 
 install: $(VENV)/bin/python
 	$(PIP) --editable .
