@@ -203,7 +203,7 @@ def test_an_infinite_loss_keeps_the_epoch_before(small, tmp_path, monkeypatch):
     run_dir = tmp_path / "run"
     config = Config(DataConfig(f"folder:{small.images}"), train=TrainConfig(3, 32, backend="xla"))
     with pytest.raises(UserError, match="train loss is inf in epoch 2: the run stopped"):
-        running.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
+        running.run_config(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
     assert [line["epoch"] for line in directory.read_history(run_dir)] == [1]
     assert training_run.saved(run_dir) == 1
 

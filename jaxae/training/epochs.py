@@ -69,7 +69,8 @@ def start_run(task: Task, hyper: Hyperparameters, state: TrainState, size: int, 
     else:
         names = [name for name, each in metrics.METRICS.items() if each.function is not None]
     values, means = {name: jnp.zeros((*members, size)) for name in names}, {name: jnp.zeros(members) for name in names}
-    return RunState(state, Measured(values, means, jnp.zeros(members)), best, jnp.zeros(members, jnp.bool))
+    diverged = state.step < jnp.max(state.step)  # members that are behind the others
+    return RunState(state, Measured(values, means, jnp.zeros(members)), best, diverged)
 
 
 def no_best(state: TrainState) -> Best:
@@ -173,6 +174,7 @@ def run(
         The last state, and for each epoch the training loss and the mean of each metric. An epoch with a number that
         is not finite is left out of the state, and the next goes on from the state before it.
     """
+    train, test = jax.tree.map(jnp.asarray, (train, test))
     sets = ImageSets(batch_images(test))
 
     def epoch(run: RunState, _: None) -> tuple[RunState, Record]:

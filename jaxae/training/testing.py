@@ -92,7 +92,7 @@ def batch_images(images: Images, parts: int = 1) -> Batches:
         pad: Any = np.pad if isinstance(array, np.ndarray) else jnp.pad
         return pad(array, padding).reshape(batches, size, *images.shape[1:])
 
-    return Batches(jax.tree.map(divide, images), np.int32(images.count))
+    return Batches(jax.tree.map(divide, images), np.array(images.count, np.int32))
 
 
 def measure(
@@ -195,7 +195,8 @@ def _variance(images: Pixels, weights: Array) -> Array:
 
 
 def _summarize(values: Values, sums: Values, count: Any) -> Measured:
-    means = {name: sums[name] / count for name in sums if name in metrics.METRICS}
+    sums, total = {name: jnp.asarray(each, jnp.float32) for name, each in sums.items()}, jnp.asarray(count, jnp.float32)
+    means = {name: sums[name] / total for name in sums if name in metrics.METRICS}
     known = jnp.maximum(sums["images"], 1e-6)  # the images differ by less than a grey level
     spread = jnp.where(sums["images"] > 1e-6, jnp.sqrt(sums["outputs"] / known), 1.0)
     return Measured(values, means, spread)
