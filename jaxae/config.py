@@ -179,7 +179,7 @@ class Launch:
     resume: bool = False
     """Continue the run in --run-dir from its latest checkpoint; options that are omitted are the run's own."""
     checkpoint_seconds: float = 10.0
-    """Seconds of training between checkpoints, the last of which is at the end; 0 for one after each epoch."""
+    """Seconds of training between checkpoints; 0 for one after each epoch. The last one is at the end."""
 
     def __post_init__(self):
         _check_at_least(1, {"devices": self.devices})
@@ -251,7 +251,7 @@ def differences(old: Any, new: Any) -> list[str]:
     return [f"{flag} was {before[flag]}, is {after[flag]}" for flag in before if before[flag] != after[flag]]
 
 
-def _check_at_least(least: int, values: Mapping[str, float | None]) -> None:
+def _check_at_least(least: int, values: Mapping[str, int | float | None]) -> None:
     for name, value in values.items():
         if value is not None and not value >= least:
             raise UserError(f"`{name}` {value}: must be at least {least}")

@@ -95,20 +95,21 @@ def take_over(
     run: RunState, state: TrainState, losses: Array, measured: Measured, validated: Measured | None
 ) -> tuple[RunState, Record]:
     """Take over the result of an epoch if all its numbers are finite; returns them, too."""
-    record = {"train_loss": jnp.mean(losses)} | measured.means
+    record: Record = {"train_loss": jnp.mean(losses)} | measured.means
     best = None
     if validated is not None:
         record |= {f"validation_{name}": value for name, value in validated.means.items()}
     finite = jnp.all(jnp.isfinite(jnp.stack(list(record.values()))))
+    record |= {"spread": measured.spread}
 
-    def choose(condition: Array, new: PyTree, old: PyTree) -> PyTree:
+    def choose(condition: Array, new: Any, old: Any) -> Any:
         return jax.tree.map(lambda *each: jnp.where(condition, *each), new, old)
 
     if run.best is not None and validated is not None:
         score = metrics.rank_score(validated.means)
         best = choose(finite & (score > run.best.score), Best(state, jnp.float32(score)), run.best)
-    kept = choose(finite, (state, measured), (run.state, run.measured))
-    return RunState(*kept, best, ~finite), record | {"spread": measured.spread}
+    state, measured = choose(finite, (state, measured), (run.state, run.measured))
+    return RunState(state, measured, best, ~finite), record
 
 
 def train_and_test(

@@ -1,6 +1,6 @@
 """The loop over epochs: several short ones in a call of a program, and the next call before the last one's numbers.
 
-While the device trains and tests, whoever iterates over the calls has time to write what the last one found.
+While the device trains and tests, the host writes what the last call found.
 """
 
 import time
@@ -138,7 +138,7 @@ class Loop:
         start = time.perf_counter()
         sets: Any = (test, validation)
         if tests_on_device:
-            sets = ImageSets(*(each if each is None else images.place_test(each) for each in sets))
+            sets = ImageSets(images.place_test(test), None if validation is None else images.place_test(validation))
         size = sets.test.size if tests_on_device else test.count
         self._hyper, self.run = images.place_run((hyper, start_run(task, hyper, state, size, best)))
         self._program = self._compile(sets) if self._is_ahead else self._compile_parts(sets)

@@ -182,7 +182,7 @@ def _measure_batch(
     return values, sums | variances
 
 
-def _capped(name: str, values: Array) -> Array:
+def _capped(name: str, values: Any) -> Array:
     cap = metrics.METRICS[name].cap
     return values if cap is None else jnp.minimum(values, cap)
 

@@ -3,10 +3,13 @@
 import pytest
 
 from jaxae.experiments.saving import Saver
+from jaxae.runs.checkpoints import Checkpoints
 
 
-class Notes:
-    """What `Saver` needs of `Checkpoints`."""
+class Notes(Checkpoints):
+    """Without a directory."""
+
+    epochs = None
 
     def __init__(self, endless=False):
         self.epochs, self.waits, self.endless = [], [], endless
@@ -34,26 +37,30 @@ def test_a_state_is_saved_by_the_clock_and_at_the_end():
 
 def test_the_best_is_saved_before_the_latest_and_once():
     notes = Notes()
-    with Saver(notes, 0) as saver:
+    with Saver(notes, 0.0) as saver:
         for epoch in (1, 2, 3):
             offer(saver, epoch, best=min(epoch, 2))
         offer(saver, 5, seconds=-1.0, best=4)
     assert notes.epochs == [1, 2, 3, 4, 5]
 
 
+def interrupt(notes, error):
+    with Saver(notes, 100.0) as saver:
+        offer(saver, 7)
+        raise error
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_the_last_state_is_saved_when_training_is_ended(error):
     notes = Notes()
-    with pytest.raises(error), Saver(notes, 100) as saver:
-        offer(saver, 7)
-        raise error
+    with pytest.raises(error):
+        interrupt(notes, error)
     assert notes.epochs == [7]
 
 
 def test_a_stop_does_not_wait_for_a_slow_disk():
     notes = Notes(endless=True)
-    with pytest.raises(KeyboardInterrupt), Saver(notes, 100) as saver:
-        offer(saver, 7)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(notes, KeyboardInterrupt)
     assert notes.epochs == []
     assert notes.waits == [3.0]
