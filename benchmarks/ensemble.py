@@ -49,8 +49,9 @@ def compare(network: str, size: int, batch_size: int, steps: int, rounds: int) -
         return [training.init(task, member, model.image_shape) for member in lone]
 
     # At once: the states go from call to call, as in a sweep.
-    states = training.init(task, members, model.image_shape)
-    at_once, at_once_compile = compiled(ensemble.EnsembleImages(Images(pixels)), task, members, states)
+    images = ensemble.EnsembleImages(Images(pixels), size)
+    members, states = images.place_run((members, training.init(task, members, model.image_shape)))
+    at_once, at_once_compile = compiled(images, task, members, states)
     in_turn, in_turn_compile = compiled(training.place_images(pixels), task, lone[0], fresh()[0])
 
     own = fresh()

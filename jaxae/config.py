@@ -5,6 +5,7 @@ tyro builds the command line from them; a run's `config.json` and `launch.json` 
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -177,9 +178,12 @@ class Launch:
     """The directory of the run; by default runs/EXPERIMENT-DATE-TIME."""
     resume: bool = False
     """Continue the run in --run-dir from its latest checkpoint; options that are omitted are the run's own."""
+    checkpoint_seconds: float = 10.0
+    """Seconds of training between checkpoints; 0 for one after each epoch. The last one is at the end."""
 
     def __post_init__(self):
         _check_at_least(1, {"devices": self.devices})
+        _check_at_least(0, {"checkpoint_seconds": self.checkpoint_seconds})
         if self.resume and self.run_dir is None:
             raise UserError("`resume` needs `run_dir`: the directory of the run to continue")
 
@@ -247,7 +251,7 @@ def differences(old: Any, new: Any) -> list[str]:
     return [f"{flag} was {before[flag]}, is {after[flag]}" for flag in before if before[flag] != after[flag]]
 
 
-def _check_at_least(least: int, values: dict[str, int | None]) -> None:
+def _check_at_least(least: int, values: Mapping[str, int | float | None]) -> None:
     for name, value in values.items():
-        if value is not None and value < least:
+        if value is not None and not value >= least:
             raise UserError(f"`{name}` {value}: must be at least {least}")

@@ -99,7 +99,7 @@ def primary(means: Mapping[str, Any]) -> Metric:
     return IMAGE_METRIC if IMAGE_METRIC.name in means else LOSS
 
 
-def rank_score(means: Mapping[str, Any]) -> float | None:
+def rank_score(means: Mapping[str, Any]) -> Any:
     """Return the primary metric as a number that is higher for the better; None if it is missing."""
     best = primary(means)
     if best.name not in means:

@@ -134,8 +134,9 @@ def run(case: Case) -> dict:
         return state
 
     if case.where == "ensemble":
-        images, hyper = ensemble.EnsembleImages(train_images), ensemble.stack(members)
+        images, hyper = ensemble.EnsembleImages(train_images, len(members)), ensemble.stack(members)
         state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(start, members))
+        hyper, state = images.place_run((hyper, state))
     else:
         stream = Stream(train_images, chunk_bytes=2 * train_images.take(slice(BATCH_SIZE)).nbytes)
         images = training.place_images(stream if case.where == "stream" else train_images, devices)

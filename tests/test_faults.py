@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 import resource
 import shlex
@@ -11,6 +10,7 @@ import signal
 import subprocess
 import time
 
+import jax.numpy as jnp
 import pytest
 
 from jaxae import command as jaxae_command
@@ -18,6 +18,7 @@ from jaxae.config import Config, DataConfig, Launch, TrainConfig
 from jaxae.errors import UserError
 from jaxae.experiments import mnist_denoise, running
 from jaxae.runs import directory
+from jaxae.training import epochs
 from tests import training_run
 from tests.process import command, refused
 
@@ -192,18 +193,18 @@ def test_a_loss_that_is_no_number_stops_the_run(small, tmp_path):
 
 
 def test_an_infinite_loss_keeps_the_epoch_before(small, tmp_path, monkeypatch):
-    train_epochs = running.train_epochs
+    train_epoch = epochs.train_epoch
 
-    def diverging(*arguments):
-        for epoch in train_epochs(*arguments):
-            yield epoch._replace(losses=epoch.losses * math.inf) if epoch.number == 2 else epoch
+    def diverging(task, hyper, state, images):
+        after, losses = train_epoch(task, hyper, state, images)
+        return after, jnp.where(state.step > 0, jnp.inf, losses)  # from the second epoch on
 
-    monkeypatch.setattr(running, "train_epochs", diverging)
+    monkeypatch.setattr(epochs, "train_epoch", diverging)
     monkeypatch.setattr(jaxae_command, "enable_compilation_cache", lambda: None)
     run_dir = tmp_path / "run"
     config = Config(DataConfig(f"folder:{small.images}"), train=TrainConfig(3, 32, backend="xla"))
     with pytest.raises(UserError, match="train loss is inf in epoch 2: the run stopped"):
-        running.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
+        running.run_config(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
     assert [line["epoch"] for line in directory.read_history(run_dir)] == [1]
     assert training_run.saved(run_dir) == 1
 

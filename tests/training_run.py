@@ -37,8 +37,8 @@ def launch(*arguments: object) -> subprocess.Popen:
 
 
 def words(folder: Path, run_dir: Path, epochs: int, *options: object) -> tuple[object, ...]:
-    """The command of a run on the images of `folder`."""
-    data = ("--data.name", f"folder:{folder}", "--train.batch-size", 32)
+    """The command of a run on the images of `folder`, which is saved after each epoch."""
+    data = ("--data.name", f"folder:{folder}", "--train.batch-size", 32, "--checkpoint-seconds", 0)
     return (PROGRAM, *data, "--train.epochs", epochs, "--run-dir", run_dir, *options)
 
 

@@ -47,7 +47,7 @@ def main() -> None:
                 run_dir = arguments.work / f"{name}-{objective}-{seed}"
                 launch = Launch(DataPlace(arguments.data_dir), run_dir=run_dir)
                 config = Config(DataConfig(name), train=TrainConfig(epochs, target=objective), recipe="fast", seed=seed)
-                summary = running.run(experiment, config, launch)
+                summary = running.run_config(experiment, config, launch)
                 reached.append(summary["test"]["psnr"])
                 results.append({"data": name, "target": objective, "seed": seed, "psnr": reached[-1]})
             each = ", ".join(f"{value:.2f}" for value in reached)

@@ -102,7 +102,7 @@ def main() -> None:
     make_pictures(pictures)
     data = DataConfig(f"pairs:{pictures / 'noisy'},{pictures / 'clean'}")
     config = Config(data, train=TrainConfig(epochs=arguments.epochs), recipe="fast")
-    summary = running.run(cifar10_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
+    summary = running.run_config(cifar10_denoise.EXPERIMENT, config, Launch(run_dir=run_dir))
     noisy, clean = pictures / "noisy" / "test", pictures / "clean" / "test"
     done = denoising.denoise_files(denoising.Arguments(run_dir, (noisy,), restored, reference=clean))
     by_means = non_local_means(pictures)

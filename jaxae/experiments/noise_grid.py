@@ -72,7 +72,7 @@ def run_one(experiment: Experiment, kind: str, factor: str, arguments: Arguments
     run_dir = arguments.run_dir / experiment.name / f"{kind}-{factor}".replace(",", "+")
     if not (run_dir / directory.SUMMARY).exists():
         config = Config(noise=NoiseConfig(kind, factor), train=arguments.config.train, recipe=arguments.config.recipe)
-        running.run(experiment, config, Launch(arguments.data, run_dir=run_dir, resume=True))
+        running.run_config(experiment, config, Launch(arguments.data, run_dir=run_dir, resume=True))
     done = directory.read_summary(run_dir)
     try:
         table_row(done, "")

@@ -8,20 +8,34 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 import tyro
 
 from jaxae import command, files, report
 from jaxae.command import accelerator, machine, stopping
 from jaxae.command.progress import Progress
 from jaxae.config import Config, Launch, command_words, flags
-from jaxae.data.stream import Stream
+from jaxae.data.stream import Stream, fits_device
 from jaxae.errors import UserError
-from jaxae.experiments.history import History
+from jaxae.experiments.history import History, list_records, list_spreads
 from jaxae.experiments.resolving import Experiment, ResolvedRun, resolve
+from jaxae.experiments.saving import Saver, Saves
 from jaxae.runs import directory, figures, health, summary
 from jaxae.runs.checkpoints import Checkpoints
 from jaxae.runs.scores import Scores, score, validation_score
-from jaxae.training import TrainState, distributed, epochs_done, parallel, place_images, steps_per_epoch, train_epochs
+from jaxae.training import (
+    Best,
+    Loop,
+    RunState,
+    TrainState,
+    distributed,
+    epochs_done,
+    no_best,
+    parallel,
+    place_images,
+    steps_per_epoch,
+)
+from jaxae.training.loop import CALL_SECONDS
 from jaxae.training.recipes import RECIPES
 
 OUT_OF_MEMORY_REMEDY = "take a smaller `batch_size` or `data.limit`"
@@ -43,10 +57,10 @@ def run_experiment(experiment: Experiment, description: str | None) -> None:
         place = dataclasses.replace(directory.load_launch(run_dir).data, placement="auto")
         started = Arguments(directory.load_config(run_dir), Launch(data=place))
         given = command.parse_arguments(Arguments, description=description, default=started)
-    run(experiment, given.config, given.launch)
+    run_config(experiment, given.config, given.launch)
 
 
-def run(experiment: Experiment, config: Config, launch: Launch) -> dict[str, Any]:
+def run_config(experiment: Experiment, config: Config, launch: Launch) -> dict[str, Any]:
     """Train as `config` says and write the run's directory.
 
     Returns:
@@ -141,41 +155,62 @@ def train(resolved: ResolvedRun, checkpoints: Checkpoints, progress: Progress) -
     Returns:
         The final state and the scores of the test images.
     """
-    task = resolved.task
+    task, launch, patience = resolved.task, resolved.launch, resolved.config.train.patience
     images = place_images(Stream(resolved.train) if resolved.streamed else resolved.train, task.devices)
-    hyper, state = parallel.put((resolved.hyper, resolved.initial_state()), task.devices)
-    state = checkpoints.restore_latest(state)
-    done = epochs_done(task, state, len(images))
+    state = checkpoints.restore_latest(resolved.initial_state())
+    done, epochs = epochs_done(task, state, len(images)), resolved.config.train.epochs or 0
     history = History(resolved, done)
     if done:
         progress.say(f"continuing after epoch {done}")
-    for record in history.records[-1:]:
-        progress.show_epoch(record)
+    if history.last is not None:
+        progress.show_epoch(history.last)
+    test, validation = resolved.test.images, None if resolved.validation is None else resolved.validation.images
+    best = None if validation is None else no_best(state)
+    if best is not None and (restored := checkpoints.restore_best(done, state)) is not None:
+        best = Best(restored[1], jnp.float32(restored[0]))
+    loop = Loop(
+        *(task, resolved.hyper, state, images, test, validation),
+        best=best,
+        patience=patience,
+        tests_on_device=not distributed.any_says(not tests_fit_device(resolved)),
+        call_seconds=min(CALL_SECONDS, launch.checkpoint_seconds),
+    )
     trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size
-    scores, collapsed = None, False
-    epochs = 0 if has_converged(history) else resolved.config.train.epochs or 0
-    for epoch in train_epochs(task, hyper, state, images, epochs):
-        state = epoch.state
-        scores = history.add(epoch, epoch.loss, parallel.one_copy(state.params), trained)
-        record = history.records[-1]
-        checkpoints.save(epoch.number, state, distributed.from_first(validation_score(record)))
-        progress.show_epoch(record)
-        if health.is_collapsed(scores) and not collapsed:
-            progress.say(health.collapse_warning(scores))
-        collapsed = health.is_collapsed(scores)
-        if has_converged(history):
-            progress.say(f"stopping: no better validation score in {resolved.config.train.patience} epochs")
-            break
-    checkpoints.wait()
-    state = parallel.one_copy(state)
-    return state, scores or score(task.model, state.params, resolved.test)
+    last, was_collapsed = None, False
+    with Saver(checkpoints, launch.checkpoint_seconds) as saver:
+        for call in loop.calls(done, epochs):
+            last = parallel.one_copy(call.run) if task.devices else call.run
+            records = history.add(list_records(call, done, trained), lambda run=last: run.state.params)
+            done += len(records)
+            saver.offer(call.seconds * len(records), lambda run=call.run: list_saves(resolved, run, history.last))
+            for record, spread in zip(records, list_spreads(call), strict=False):
+                progress.show_epoch(record)
+                scores = Scores({}, spread)
+                if health.is_collapsed(scores) and not was_collapsed:
+                    progress.say(health.collapse_warning(scores))
+                was_collapsed = health.is_collapsed(scores)
+            history.check()
+        if done < epochs:
+            progress.say(f"stopping: no better validation score in {patience} epochs")
+    if last is None:
+        return state, score(task.model, state.params, resolved.test)
+    values, _, spread = jax.device_get(last.measured)
+    return last.state, Scores({name: each[: test.count] for name, each in values.items()}, float(spread))
 
 
-def has_converged(history: History) -> bool:
-    """Return whether the best validation score is as many epochs ago as the run has patience."""
-    patience = history.resolved.config.train.patience
-    values = [validation_score(record) or 0.0 for record in history.records]
-    return patience is not None and bool(values) and len(values) - 1 - values.index(max(values)) >= patience
+def tests_fit_device(resolved: ResolvedRun) -> bool:
+    """Return whether the images that are tested on fit the device, beside the training images if they are there."""
+    sets = [each.images for each in (resolved.test, resolved.validation) if each is not None]
+    sets += [] if resolved.streamed else [resolved.train]
+    return resolved.launch.data.placement == "device" or fits_device(sum(images.nbytes for images in sets))
+
+
+def list_saves(resolved: ResolvedRun, run: RunState, last: dict[str, Any] | None) -> Saves:
+    """Return the best state, and then the latest, after the epoch with the metrics `last`; none before any epoch."""
+    states = [] if run.best is None else [(run.best.state, float(run.best.score))]
+    states += [] if last is None else [(run.state, validation_score(last))]
+    found = [(epochs_done(resolved.task, state, resolved.train.count), state, value) for state, value in states]
+    return [each for each in found if each[0] > 0]
 
 
 def finish_run(resolved: ResolvedRun, state: TrainState, scores: Scores, experiment: str) -> report.Run:
@@ -185,7 +220,10 @@ def finish_run(resolved: ResolvedRun, state: TrainState, scores: Scores, experim
     if not history or history[-1]["epoch"] != epochs_done(task, state, resolved.train.count):
         raise UserError(f"{run_dir / directory.HISTORY} lacks the last epoch: put it back, or train one epoch more")
     words = ["python", "-m", f"jaxae.experiments.{experiment}", *sys.argv[1:]]
-    done = summarize_run(resolved, state.params, scores, experiment, words) | {
+    done = summarize_run(resolved, state.params, scores, experiment, words)
+    tested = done["test"]
+    done |= {
+        "test": tested | {name: history[-1][name] for name in tested if name in history[-1]},
         "train": {"loss": history[-1]["train_loss"]},
         "epochs": history[-1]["epoch"],
         "throughput": summary.throughput(history),

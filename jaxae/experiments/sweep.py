@@ -3,7 +3,7 @@
     python -m jaxae.experiments.sweep --seeds 0..7 --noise.factor 0.1 0.3 0.5 --run-dir runs/sweep
 
 Each member gets a run directory below `--run-dir`, a run like any other; `table.md` and `comparison.html`
-compare the members. A sweep is saved after each epoch and continues with `--resume`.
+compare the members. A sweep is saved every ten seconds and continues with `--resume`.
 """
 
 import dataclasses
@@ -52,6 +52,8 @@ class SweepTrain(TrainConfig):
     """Learning rates; by default the recipe's own."""
 
     def __post_init__(self):
+        if self.patience is not None:
+            raise UserError("`patience`: the members of a sweep train for the same number of epochs: omit it")
         for rate in self.learning_rate or (None,):
             self.at(rate)
 
@@ -88,6 +90,8 @@ class SweepLaunch:
     """The directory of the runs; by default runs/sweep-DATE-TIME."""
     resume: bool = False
     """Continue the sweep in --run-dir; options that are omitted are the sweep's own."""
+    checkpoint_seconds: float = Launch.checkpoint_seconds
+    """Seconds of training between checkpoints of the sweep."""
 
     def __post_init__(self):
         if self.resume and self.run_dir is None:
@@ -138,8 +142,10 @@ def member_configs(config: SweepConfig) -> dict[str, Config]:
 def train_sweep(config: SweepConfig, launch: SweepLaunch, folder: Path) -> list[report.Run]:
     """Train all members and write them into `folder`; returns those that have not diverged."""
     experiment = EXPERIMENTS[config.experiment]
+    seconds = launch.checkpoint_seconds
+    shared = Launch(launch.data, launch.log, run_dir=folder, resume=launch.resume, checkpoint_seconds=seconds)
     runs = [
-        resolve(experiment, member, Launch(launch.data, launch.log, run_dir=folder / name, resume=launch.resume))
+        resolve(experiment, member, dataclasses.replace(shared, run_dir=folder / name))
         for name, member in member_configs(config).items()
     ]
     again = [*command.module_words("jaxae.experiments.sweep"), "--run-dir", str(folder), "--resume"]
@@ -154,12 +160,12 @@ def train_sweep(config: SweepConfig, launch: SweepLaunch, folder: Path) -> list[
         progress.say(f"training {len(runs)} networks at once on {kind}; metrics are means over them")
         members = train_members(runs, folder, progress)
     for member in members:
-        if member.diverged:
-            warnings.warn(f"{member.resolved.run_dir} is left out: {member.diverged}", stacklevel=1)
+        if member.problem:
+            warnings.warn(f"{member.resolved.run_dir} is left out: {member.problem}", stacklevel=1)
     finished = [
         running.finish_run(member.resolved, member.state, member.scores, "sweep")
         for member in members
-        if not member.diverged and member.state is not None and member.scores is not None
+        if member.problem is None
     ]
     if not finished:
         raise UserError("no member could be trained: try a lower `learning_rate`")

@@ -1,7 +1,7 @@
 """Checkpoints of a run, by Orbax: written in the background, each with digests of everything that is restored from it.
 
 The latest two are kept, so that there is one to fall back on if the latest is damaged; with a validation part also the
-best one.
+best one up to each of them.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -49,7 +50,9 @@ class Checkpoints:
         _report_once()
         self.directory = (run_dir / "checkpoints").resolve()
         self._scores: dict[int, float] = {}
-        self._saving: tuple[int, Any] | None = None  # the epoch of the save under way, and its future
+        self._saving: Future | None = None  # the save under way
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._count = 0  # of saves
         if not read_only and distributed.is_first():
             self.directory.mkdir(parents=True, exist_ok=True)
             for leftover in self.directory.glob(f"*{UNFINISHED}*"):  # of a killed run
@@ -58,10 +61,12 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, kind: type | None, *_: Any) -> None:
-        """Wait for the save under way, if any; an error that is being raised takes precedence over one of the save."""
-        with contextlib.suppress(Exception) if kind else contextlib.nullcontext():
-            self.wait()
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        """Wait for the save under way, if any, unless a signal stops the process; an error raised takes precedence."""
+        self._thread.shutdown(wait=False)
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
+            with contextlib.suppress(Exception) if kind else contextlib.nullcontext():
+                self.wait()
 
     @property
     def epochs(self) -> list[int]:
@@ -71,19 +76,18 @@ class Checkpoints:
     @property
     def best_epoch(self) -> int | None:
         """The epoch with the highest validation score of those kept; None if none has one."""
-        best = max(self.epochs, key=self._score, default=None)
-        return None if best is None or self._score(best) == NO_SCORE else best
+        return next(iter(self._ranked(max(self.epochs, default=0))), None)
 
     def save(self, epoch: int, state: TrainState, score: float | None = None) -> None:
         """Start to save `state` as it is after `epoch`; returns before it is on disk.
 
         Args:
             epoch: the number of the epoch.
-            state: the state, which the next epoch may consume meanwhile.
+            state: the state, which may be consumed meanwhile.
             score: the validation score, the higher the better; None without a validation part.
 
         Raises:
-            UserError: see `wait`; also for the save before, which must be on disk first.
+            UserError: see `wait`, also for the save before, which must be on disk first.
         """
         content = host_arrays.fetch(_content(state))
         digests = {name: tree_digest(part) for name, part in content.items()}
@@ -92,29 +96,45 @@ class Checkpoints:
             future = v1.save_checkpointables_async(
                 str(self.directory / str(epoch)), _stored(content), custom_metadata=_record(digests, score)
             )
-        self._scores[epoch], self._saving = NO_SCORE if score is None else score, (epoch, future)
+        self._scores[epoch] = NO_SCORE if score is None else score
+        self._count += 1
+        self._saving = self._thread.submit(self._finish, epoch, future)
 
-    def wait(self) -> None:
-        """Return when the save under way, if any, is on disk, its directories synced, which Orbax does not.
+    def wait(self, timeout: float | None = None) -> None:
+        """Return when the save under way, if any, is on disk.
 
         Raises:
             UserError: if it cannot be written.
+            TimeoutError: if it takes longer than `timeout` seconds.
         """
-        if self._saving is None:
-            return
-        with _explained(f"a checkpoint in {self.directory}"):
-            epoch, future = self._saving
+        if self._saving is not None:
+            error = self._saving.exception(timeout)
             self._saving = None
+            if error is not None:
+                raise error
+
+    def _finish(self, epoch: int, future: Any) -> None:
+        """Complete a save, sync its directories, which Orbax does not, and remove what is no longer kept."""
+        with _explained(f"the checkpoint of epoch {epoch} in {self.directory}"):
             future.result()  # else every save would leave a thread behind
             if distributed.is_first():
                 files.sync_tree(self.directory / str(epoch))
                 files.sync(self.directory)
-                for old in set(self.epochs[:-2]) - {self.best_epoch}:
+                for old in set(self.epochs) - self._kept():
                     aside = self.directory / f"{old}{UNFINISHED}"  # so that a part is never taken for a checkpoint
                     (self.directory / str(old)).rename(aside)
                     shutil.rmtree(aside, ignore_errors=True)
-        if epoch % 50 == 0:
+        if self._count % 50 == 0:
             host_arrays.return_freed()
+
+    def _kept(self) -> set[int]:
+        epochs = self.epochs
+        return {kept for last in epochs[-2:] for kept in (last, *self._ranked(last)[:1])}
+
+    def _ranked(self, last: int) -> list[int]:
+        """The epochs up to `last` that have a score, the best first, the earlier of equals."""
+        scored = [epoch for epoch in self.epochs if epoch <= last and self._score(epoch) != NO_SCORE]
+        return sorted(scored, key=self._score, reverse=True)
 
     def restore(self, epoch: int, like: TrainState) -> TrainState:
         """Return the state after `epoch`, with the devices and types of `like`; UserError if it is damaged."""
@@ -140,6 +160,14 @@ class Checkpoints:
         )
         distributed.first_then_all(lambda: self._put_aside(damaged))
         return state
+
+    def restore_best(self, last: int, like: TrainState) -> tuple[float, TrainState] | None:
+        """Return the score and the state of the best intact checkpoint up to epoch `last`; None if none has a score."""
+        ranked = self._ranked(last)
+        if not ranked:
+            return None
+        _, epoch, state = self._first_intact(ranked, lambda epoch: self.restore(epoch, like), "the best is now")
+        return self._score(epoch), state
 
     def restore_chosen(self, choice: Choice, like: PyTree) -> tuple[int, PyTree]:
         """Return the epoch and the parameters of a checkpoint; with a warning of the next one if it is damaged.

@@ -196,7 +196,7 @@ def claim(
 
 
 def read_history(run_dir: Path) -> list[dict[str, Any]]:
-    """Return the metrics of each epoch so far, whatever metrics they are.
+    """Return the metrics of each epoch so far, whatever metrics they are; without a last line that was cut off.
 
     Raises:
         UserError: if a line is not a record of finite numbers with an ascending epoch.
@@ -205,13 +205,16 @@ def read_history(run_dir: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     history: list[dict[str, Any]] = []
-    for number, text in enumerate(path.read_bytes().splitlines(), start=1):
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number, text in enumerate(lines, start=1):
         try:
             record = msgspec.json.decode(text, type=dict[str, int | float])  # which refuses NaN and true
             whole = type(record["epoch"]) is int and record.keys() >= REQUIRED
             whole = whole and record["epoch"] > (history[-1]["epoch"] if history else 0)
         except (ValueError, KeyError, RecursionError):
             record, whole = {}, False
+            if number == len(lines) and text.startswith(b"{") and not text.endswith(b"\n"):  # of a killed run
+                break
         if not whole:
             raise UserError(f"{path} is damaged in line {number}: repair it, or delete it to go on without old metrics")
         history.append(record)
@@ -220,7 +223,22 @@ def read_history(run_dir: Path) -> list[dict[str, Any]]:
 
 def write_history(run_dir: Path, history: list[dict[str, Any]]) -> None:
     """Replace the metrics of all epochs."""
-    files.write_text(run_dir / HISTORY, "".join(json.dumps(record, allow_nan=False) + "\n" for record in history))
+    files.write_text(run_dir / HISTORY, _lines(history))
+
+
+def append_history(run_dir: Path, records: list[dict[str, Any]]) -> None:
+    """Add the metrics of further epochs."""
+    path = run_dir / HISTORY
+    try:
+        with path.open("a") as file:
+            file.write(_lines(records))
+    except OSError as error:  # such as a full disk: Python does not name the file
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _lines(records: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:

@@ -27,24 +27,25 @@ def require_tensorboard() -> None:
             raise UserError(f"`tensorboard` needs the package {package}: pip install -e '.[tensorboard]'")
 
 
-def log_epoch(
-    run_dir: Path, history: list[dict[str, Any]], image: UInt8[np.ndarray, "height width channels"] | None = None
-) -> None:
-    """Log the last epoch of `history` with an image (see `draw_samples`), in an event file of its own.
+def is_logged(run_dir: Path) -> bool:
+    """Return whether epochs of the run were logged before."""
+    return any((run_dir / FOLDER).glob("events.*"))
 
-    The first time, the epochs before it are logged too.
-    """
+
+def log_epochs(
+    run_dir: Path, records: list[dict[str, Any]], image: UInt8[np.ndarray, "height width channels"] | None = None
+) -> None:
+    """Log epochs in an event file of their own; an image (see `draw_samples`) is of the last one."""
     from tensorboardX import SummaryWriter
 
-    folder, epoch = run_dir / FOLDER, history[-1]["epoch"]
-    records = history[-1:] if any(folder.glob("events.*")) else history
+    first, last = records[0]["epoch"], records[-1]["epoch"]
     # a suffix: two files within a second would have one name
-    with SummaryWriter(str(folder), purge_step=records[0]["epoch"], filename_suffix=f".{epoch:06}") as writer:
+    with SummaryWriter(str(run_dir / FOLDER), purge_step=first, filename_suffix=f".{last:06}") as writer:
         for record in records:
             for name in sorted(record.keys() - {"epoch"}):
                 writer.add_scalar(name, record[name], record["epoch"])
         if image is not None:
-            writer.add_image("test_images", image, epoch, dataformats="HWC")
+            writer.add_image("test_images", image, last, dataformats="HWC")
 
 
 def draw_samples(model: Network, params: PyTree, test: EvaluationSet) -> UInt8[np.ndarray, "height width channels"]:

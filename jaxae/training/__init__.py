@@ -2,7 +2,8 @@
 ensembles, several devices and processes.
 """
 
-from jaxae.training.loop import Epoch, train_epochs
+from jaxae.training.epochs import Best, RunState, no_best, run
+from jaxae.training.loop import Call, Epoch, Loop, train_epochs
 from jaxae.training.lsuv import scale_initial
 from jaxae.training.objectives import OBJECTIVES, Draws, Objective, add_own_noise, resolve_objective
 from jaxae.training.recipes import RECIPES, Recipe, Settings, make_optimizer, recipe
@@ -20,8 +21,8 @@ from jaxae.training.step import (
 )
 from jaxae.training.task import Task, make_task, resolve_task, steps_per_epoch
 
-__all__ = ["OBJECTIVES", "RECIPES", "Draws", "Epoch", "Hyperparameters", "Objective", "Recipe", "Settings"]
-__all__ += ["Task", "TrainState", "TrainingImages", "add_own_noise", "epochs_done", "hyperparameters", "init"]
-__all__ += ["make_optimizer", "make_task", "place_images", "recipe", "resolve_objective", "resolve_task"]
-__all__ += ["scale_initial", "start_from", "steps_per_epoch", "to_float", "train_epoch", "train_epochs"]
-__all__ += ["train_step"]
+__all__ = ["OBJECTIVES", "RECIPES", "Best", "Call", "Draws", "Epoch", "Hyperparameters", "Loop", "Objective", "Recipe"]
+__all__ += ["RunState", "Settings", "Task", "TrainState", "TrainingImages", "add_own_noise", "epochs_done"]
+__all__ += ["hyperparameters", "init", "make_optimizer", "make_task", "no_best", "place_images", "recipe"]
+__all__ += ["resolve_objective", "resolve_task", "run", "scale_initial", "start_from", "steps_per_epoch", "to_float"]
+__all__ += ["train_epoch", "train_epochs", "train_step"]

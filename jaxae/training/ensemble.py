@@ -5,20 +5,23 @@ On a CPU the members of a device are trained one after another inside the progra
 already.
 """
 
-import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
-from jax.sharding import AxisType, PartitionSpec
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.stages import Lowered
-from jaxtyping import Float
+from jaxtyping import PyTree
 
 from jaxae import ops
 from jaxae.data.images import Images
+from jaxae.training import parallel
 from jaxae.training.sources import DeviceImages
-from jaxae.training.step import Hyperparameters, TrainState, train_epoch
+from jaxae.training.step import Hyperparameters
 from jaxae.training.task import Task
+from jaxae.training.testing import Batches, batch_images
 
 AXIS = "members"
 SEQUENTIAL = {"cpu"}  # platforms on which the members of a device are trained one after another in each epoch
@@ -29,33 +32,55 @@ def stack(members: list[Hyperparameters]) -> Hyperparameters:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
 
 
-def train_ensemble_epoch(
-    task: Task, members: Hyperparameters, states: TrainState, images: Images
-) -> tuple[TrainState, Float[Array, "members steps"]]:
-    """Train each member for one epoch, as `train_epoch` would train it alone."""
+def over_members(
+    function: Callable[..., PyTree], mesh: Mesh, task: Task, hyper: PyTree, states: PyTree, *others: PyTree
+) -> PyTree:
+    """Call ``function(task, hyper, state, *others)`` for each member, as it would be called for a lone run."""
     task = task._replace(model=task.model.clone(backend=ops.resolve_backend(task.model.backend, ensemble=True)))
 
-    def one(member: tuple[Hyperparameters, TrainState], images: Images) -> tuple[TrainState, Array]:
-        return train_epoch(task, *member, images)
-
-    def on_a_device(members: Hyperparameters, states: TrainState, images: Images) -> tuple[TrainState, Array]:
+    def on_a_device(hyper: PyTree, states: PyTree, *others: PyTree) -> PyTree:
         if jax.default_backend() in SEQUENTIAL:
-            return lax.map(functools.partial(one, images=images), (members, states))
-        return jax.vmap(one, in_axes=(0, None))((members, states), images)
+            return lax.map(lambda member: function(task, *member, *others), (hyper, states))
+        return jax.vmap(lambda *member: function(task, *member, *others))(hyper, states)
 
-    count = len(members.learning_rate)
-    devices = max(n for n in range(1, len(jax.devices()) + 1) if count % n == 0)
-    mesh = jax.make_mesh((devices,), (AXIS,), (AxisType.Auto,), devices=jax.devices()[:devices])
     split, same = PartitionSpec(AXIS), PartitionSpec()
-    return jax.shard_map(on_a_device, mesh=mesh, in_specs=(split, split, same), out_specs=split, check_vma=False)(
-        members, states, images
+    in_specs = (split, split, *[same] * len(others))
+    return jax.shard_map(on_a_device, mesh=mesh, in_specs=in_specs, out_specs=split, check_vma=False)(
+        hyper, states, *others
     )
 
 
 class EnsembleImages(DeviceImages):
-    """Images on every device, on which one program trains all members of an ensemble (see `stack`)."""
+    """Images on every device, on which one program trains all members of an ensemble (see `stack`).
 
-    def lower(self, task: Task, hyper: Hyperparameters, state: TrainState) -> Lowered:
-        """Lower the epoch's program."""
-        epoch = ops.jit(train_ensemble_epoch, task.model.backend, static_argnums=0, donate_argnums=2)
-        return epoch.lower(task, hyper, state, self.images)
+    The members are shared evenly among the devices: `place_run` repeats the last ones up to the number that makes that
+    possible, and `cut` leaves them out again.
+    """
+
+    def __init__(self, images: Images, members: int):
+        """Place images for this number of members."""
+        each = -(-members // len(jax.devices()))  # members on a device
+        used = -(-members // each)
+        self._mesh = jax.make_mesh((used,), (AXIS,), (AxisType.Auto,), devices=jax.devices()[:used])
+        self._everywhere = parallel.Devices(self._mesh)
+        self.members, self._padded = members, used * each
+        super().__init__(images, self._everywhere)
+
+    def place_run(self, tree: PyTree) -> PyTree:
+        """Put arrays of all members, as in `stack`, on the devices."""
+        sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
+        numbers = jnp.minimum(jnp.arange(self._padded), self.members - 1)
+        return jax.tree.map(lambda leaf: jax.device_put(jnp.asarray(leaf)[numbers], sharding), tree)
+
+    def cut(self, tree: PyTree) -> PyTree:
+        """Return the arrays of the members themselves."""
+        return jax.tree.map(lambda leaf: leaf[: self.members], tree)
+
+    def lower_program(self, function: Callable[..., Any], task: Task, *arguments: PyTree) -> Lowered:
+        """Lower ``function(task, hyper, state, *others)``, a pure function of a single run, for all members."""
+        program = ops.jit(over_members, task.model.backend, static_argnums=(0, 1, 2))
+        return program.lower(function, self._mesh, task, *arguments)
+
+    def place_test(self, images: Images) -> Batches:
+        """Place test images on every device."""
+        return parallel.put(batch_images(images), self._everywhere)

@@ -92,16 +92,17 @@ def check_batch_size(batch_size: int, devices: Devices | None) -> None:
         )
 
 
-def put(tree: PyTree, devices: Devices | None) -> PyTree:
-    """Put arrays that every process has on every device."""
+def put(tree: PyTree, devices: Devices | None, split: bool = False) -> PyTree:
+    """Put arrays that every process has on every device, or with `split` a part of each, except under pmap."""
     if devices is None:
         return jax.tree.map(jnp.asarray, tree)
+    sharding = devices.split(0) if split and devices.strategy == "jit" else devices.replicated
 
     def everywhere(leaf: np.ndarray | Array) -> Array:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(everywhere(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
         array = np.asarray(leaf)
-        return jax.make_array_from_callback(array.shape, devices.replicated, lambda index: array[index])
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
     return jax.tree.map(everywhere, tree)
 
@@ -116,17 +117,17 @@ def sharding_along(devices: Devices | None, axis: int) -> Sharding:
     return devices.split(axis) if devices is not None else SingleDeviceSharding(jax.local_devices()[0])
 
 
-def pmap(epoch: Callable[..., PyTree], devices: Devices) -> Any:
-    """Run ``epoch(hyper, state, images)`` on each device under `jax.pmap`: a function of `numbers` and these three.
+def pmap(function: Callable[..., PyTree], devices: Devices, count: int) -> Any:
+    """Run a function of `count` arguments on each device under `jax.pmap`: a function of `numbers` and the arguments.
 
-    Every device sees all of the three, so they may be on every device already.
+    Every device sees all of the arguments, so they may be on every device already.
     """
 
     def on_a_device(_: Array, *arguments: PyTree) -> PyTree:
-        return epoch(*arguments)
+        return function(*arguments)
 
-    chosen = list(devices.mesh.devices.flat)
-    return jax.pmap(on_a_device, AXIS, in_axes=(0, None, None, None), out_axes=None, donate_argnums=2, devices=chosen)
+    chosen, in_axes = list(devices.mesh.devices.flat), (0, *[None] * count)
+    return jax.pmap(on_a_device, AXIS, in_axes=in_axes, out_axes=None, devices=chosen)
 
 
 def numbers(devices: Devices) -> np.ndarray:
@@ -166,3 +167,20 @@ def mean(function: Callable[..., PyTree], devices: Devices | None) -> Callable[.
         )
 
     return on_batch
+
+
+def share(function: Callable[..., PyTree], devices: Devices | None) -> Callable[..., PyTree]:
+    """Share ``function(shared, parts)``, whose results have the first axis of `parts`, among devices.
+
+    The number of devices must divide that axis. Every device gets all results.
+    """
+    if devices is None:
+        return function
+
+    def on_own_part(shared: PyTree, parts: PyTree) -> PyTree:
+        return jax.tree.map(lambda leaf: lax.all_gather(leaf, AXIS, tiled=True), function(shared, parts))
+
+    if devices.strategy == "pmap":
+        return lambda shared, parts: on_own_part(shared, jax.tree.map(lambda leaf: own_part(leaf, devices), parts))
+    in_specs = (PartitionSpec(), PartitionSpec(AXIS))
+    return jax.shard_map(on_own_part, mesh=devices.mesh, in_specs=in_specs, out_specs=PartitionSpec(), check_vma=False)

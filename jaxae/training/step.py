@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array, lax
 from jax.core import Tracer
@@ -161,8 +162,8 @@ def prepare_batch(
 
 
 def epochs_done(task: Task, state: TrainState, count: int) -> int:
-    """Return how many epochs on `count` images led to `state`, which may be an ensemble's."""
-    return int(state.step.ravel()[0]) // steps_per_epoch(count, task.batch_size)
+    """Return how many epochs on `count` images led to `state`; of an ensemble, to the member that is furthest."""
+    return int(np.max(state.step)) // steps_per_epoch(count, task.batch_size)
 
 
 def epoch_order(

@@ -33,7 +33,7 @@ def run(pictures, tmp_path_factory):
         NoiseConfig("none"),
         TrainConfig(epochs=2, batch_size=8, target="self", backend="xla"),
     )
-    return run_dir, running.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
+    return run_dir, running.run_config(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
 
 
 def test_no_metric_of_clean_images_is_reported(run):
@@ -100,7 +100,7 @@ def test_the_best_checkpoint_has_the_lowest_validation_loss(pictures, tmp_path):
         NoiseConfig("none"),
         TrainConfig(epochs=4, batch_size=8, learning_rate=0.05, target="self", backend="xla"),
     )
-    running.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
+    running.run_config(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, devices=1))
     history = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     best = min(history, key=lambda record: record["validation_loss"])["epoch"]
     said = command("jaxae.evaluate", run_dir, "--checkpoint", "best", "--json")

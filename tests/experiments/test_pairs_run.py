@@ -34,7 +34,7 @@ def config(folder, **train):
 @pytest.fixture(scope="module")
 def run(pictures, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "run"
-    return run_dir, running.run(cifar10_denoise.EXPERIMENT, config(pictures), Launch(run_dir=run_dir, devices=1))
+    return run_dir, running.run_config(cifar10_denoise.EXPERIMENT, config(pictures), Launch(run_dir=run_dir, devices=1))
 
 
 def test_the_noise_is_the_pictures_own(run):
@@ -49,7 +49,7 @@ def test_the_noise_is_the_pictures_own(run):
 
 
 def test_a_network_learns_from_them(pictures, tmp_path):
-    longer = running.run(
+    longer = running.run_config(
         cifar10_denoise.EXPERIMENT, config(pictures, epochs=15), Launch(run_dir=tmp_path / "run", devices=1)
     )
     assert longer["test"]["psnr"] > longer["test"]["noisy_psnr"] + 1
@@ -69,7 +69,7 @@ def test_commands_take_such_a_run(run, tmp_path):
 def test_pairs_that_have_moved_are_resumed(run, pictures, tmp_path):
     moved, copy = shutil.copytree(pictures, tmp_path / "moved"), shutil.copytree(run[0], tmp_path / "run")
     settings = config(moved, epochs=3)
-    done = running.run(cifar10_denoise.EXPERIMENT, settings, Launch(run_dir=copy, resume=True, devices=1))
+    done = running.run_config(cifar10_denoise.EXPERIMENT, settings, Launch(run_dir=copy, resume=True, devices=1))
     assert done["epochs"] == 3
 
 

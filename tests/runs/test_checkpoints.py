@@ -75,6 +75,19 @@ def test_the_latest_two_and_the_best_by_validation_are_kept(tmp_path):
         assert checkpoints.best_epoch == 2
 
 
+def test_the_best_up_to_a_checkpoint_is_kept_with_it(tmp_path):
+    states = {epoch: make_state(epoch) for epoch in range(1, 6)}
+    with Checkpoints(tmp_path) as checkpoints:
+        for epoch, psnr in enumerate([20.0, 18.0, 19.0, 18.5, 21.0], start=1):
+            checkpoints.save(epoch, states[epoch], psnr)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.epochs == [1, 4, 5]  # 1 is the best up to 4
+        for last, best in ((5, 5), (4, 1)):
+            score, state = checkpoints.restore_best(last, make_state(0))
+            assert score == {1: 20.0, 5: 21.0}[best]
+            assert tree_digest(state) == tree_digest(states[best])
+
+
 def test_without_validation_the_latest_two_are_kept_and_none_is_the_best(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         for epoch in range(1, 5):

@@ -124,6 +124,21 @@ def test_the_history_is_what_was_written(launch):
     lines = [RECORD | {"epoch": 1}, RECORD | {"epoch": 2, "new_metric": 0.25}]
     directory.write_history(launch.run_dir, lines)
     assert directory.read_history(launch.run_dir) == lines
+    directory.append_history(launch.run_dir, [RECORD | {"epoch": 3}])
+    assert directory.read_history(launch.run_dir)[2:] == [RECORD | {"epoch": 3}]
+
+
+def test_a_last_line_that_was_cut_off_is_dropped_and_no_other(launch):
+    claim(CONFIG, launch)
+    directory.write_history(launch.run_dir, [RECORD | {"epoch": epoch} for epoch in (1, 2)])
+    path = launch.run_dir / "metrics.jsonl"
+    whole = path.read_bytes()
+    for cut in (1, 20):
+        path.write_bytes(whole[:-cut])
+        assert len(directory.read_history(launch.run_dir)) == (2 if cut == 1 else 1)
+    path.write_bytes(whole[:-20] + b"\n")
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged in line 2"):
+        directory.read_history(launch.run_dir)
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"epoch": 2}', "\x00\xff", "[" * 100_000])

@@ -37,8 +37,8 @@ def read(run_dir):
 
 def log(run_dir, history):
     """Log the epochs one after another."""
-    for count in range(1, len(history) + 1):
-        tensorboard.log_epoch(run_dir, history[:count], GREY)
+    for record in history:
+        tensorboard.log_epochs(run_dir, [record], GREY)
 
 
 def expected(lines):
@@ -58,14 +58,16 @@ def test_every_metric_and_the_image_are_there(tmp_path):
 def test_a_resumed_run_logs_each_epoch_once(tmp_path):
     log(tmp_path, HISTORY[:3])
     again = [*HISTORY[:2], HISTORY[2] | {"psnr": 99.0}]
-    tensorboard.log_epoch(tmp_path, again, GREY)  # the third was not finished
+    tensorboard.log_epochs(tmp_path, again[2:], GREY)  # its checkpoint was not finished
     shown = read(tmp_path)
     assert sorted(shown.pop("test_images")) == [1, 2, 3]
     assert shown == expected(again)
 
 
-def test_epochs_from_before_the_option_was_given_are_logged_too(tmp_path):
-    tensorboard.log_epoch(tmp_path, HISTORY, GREY)
+def test_several_epochs_are_logged_at_once_with_the_image_of_the_last(tmp_path):
+    assert not tensorboard.is_logged(tmp_path)
+    tensorboard.log_epochs(tmp_path, HISTORY, GREY)
+    assert tensorboard.is_logged(tmp_path)
     shown = read(tmp_path)
     assert list(shown.pop("test_images")) == [4]
     assert shown == expected(HISTORY)

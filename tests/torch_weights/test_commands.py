@@ -52,7 +52,7 @@ def test_an_imported_network_evaluates_trains_on_and_goes_back(photos, tmp_path,
         np.testing.assert_array_equal(state_dict[key], array)
 
     config = Config(photos, train=training, network="mnist")
-    trained = running.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, resume=True))
+    trained = running.run_config(mnist_denoise.EXPERIMENT, config, Launch(run_dir=run_dir, resume=True))
     assert trained["epochs"] == 1
     now = restore(run_dir)
     assert now.epoch == 1

@@ -23,7 +23,9 @@ def test_each_member_ends_as_it_would_alone(form, monkeypatch):
     monkeypatch.setattr(ensemble, "SEQUENTIAL", {"cpu"} if form == "sequential" else set())
     ops.jit.cache_clear()
     states = training.init(task, hyper, SHAPE)
-    *_, epoch = training.train_epochs(task, hyper, states, ensemble.EnsembleImages(Images(images)), epochs=2)
+    source = ensemble.EnsembleImages(Images(images), len(MEMBERS))
+    hyper, states = source.place_run((hyper, states))
+    *_, epoch = training.train_epochs(task, hyper, states, source, epochs=2)
     losses = epoch.losses.mean(axis=1)
     assert len({float(loss) for loss in losses}) == len(MEMBERS)
     for number, member in enumerate(MEMBERS):

@@ -10,11 +10,31 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.stress.kills.jobs import denoise_job, prepare_job, processes_job, run_job, sweep_job
+from tests.stress.kills.jobs import (
+    denoise_job,
+    pmap_job,
+    prepare_job,
+    processes_job,
+    rare_job,
+    run_job,
+    started_job,
+    stream_job,
+    sweep_job,
+)
 from tests.stress.kills.loop import kill_loop
 from tests.training_run import make_images
 
-SHARES = {"run": 0.45, "sweep": 0.15, "two processes of a run": 0.1, "denoise": 0.16, "data prepare": 0.14}
+SHARES = {
+    "run": 0.2,
+    "run with rare checkpoints": 0.1,
+    "stream": 0.07,
+    "pmap": 0.07,
+    "run from other weights": 0.06,
+    "sweep": 0.1,
+    "two processes of a run": 0.1,
+    "denoise": 0.16,
+    "data prepare": 0.14,
+}
 
 
 def main() -> None:
@@ -42,6 +62,10 @@ def main() -> None:
             place.mkdir()
             job = {
                 "run": lambda: run_job(images, options.epochs),
+                "run with rare checkpoints": lambda: rare_job(images, options.epochs),
+                "stream": lambda: stream_job(images, options.epochs // 2),
+                "pmap": lambda: pmap_job(images, options.epochs // 2),
+                "run from other weights": lambda place=place: started_job(images, place, options.epochs // 8),
                 "sweep": lambda: sweep_job(images, options.epochs // 2),
                 "two processes of a run": lambda: processes_job(images, options.epochs // 2),
                 "denoise": lambda place=place: denoise_job(place),

@@ -11,11 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from jaxae.runs.checkpoints import Checkpoints
+from jaxae.runs.digest import tree_digest
+from jaxae.runs.directory import read_history
+from jaxae.runs.trained import load_run
 from tests.process import free_port
 from tests.small_run import write_run
 from tests.training_run import launch, saved, saving, start
 
 PICTURES = 60
+TIMINGS = ("images_per_second", "compile_seconds")
 
 
 class Job(NamedTuple):
@@ -29,10 +34,10 @@ class Job(NamedTuple):
     last: int | None = None  # the progress after which only the summary is to be made
 
 
-def run_job(images: Path, epochs: int) -> Job:
-    """A run."""
+def run_job(images: Path, epochs: int, *options: object) -> Job:
+    """A run with a validation part, in which a checkpoint is saved after each epoch, unless `options` say otherwise."""
     return Job(
-        lambda place: [start(images, place, epochs, "--resume")],
+        lambda place: [start(images, place, epochs, "--data.validation", 0.2, "--resume", *options)],
         saved,
         lambda place: bool(saving(place)),
         partial(_digest_of_run, epochs),
@@ -41,21 +46,48 @@ def run_job(images: Path, epochs: int) -> Job:
     )
 
 
+def rare_job(images: Path, epochs: int) -> Job:
+    """A run in which an epoch takes less time than there is between two checkpoints."""
+    return run_job(images, epochs, "--checkpoint-seconds", 0.5)
+
+
+def stream_job(images: Path, epochs: int) -> Job:
+    """A run whose images are streamed."""
+    return run_job(images, epochs, "--data.placement", "stream")
+
+
+def pmap_job(images: Path, epochs: int) -> Job:
+    """A run under pmap, on two devices."""
+    return run_job(images, epochs, "--devices", 2, "--parallel", "pmap")
+
+
+def started_job(images: Path, work: Path, epochs: int) -> Job:
+    """A run from the weights of another, which is killed in its first epochs."""
+    write_run(work / "trained", "mnist")
+    return run_job(images, epochs, "--init-from", work / "trained")
+
+
 def _digest_of_run(epochs: int, run_dir: Path) -> str:
+    """That of the history without timings, and of the latest and the best parameters."""
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, epochs + 1)), "an epoch is missing, or there twice"
-    return json.loads((run_dir / "summary.json").read_text())["params_digest"]
+    kept = [{name: value for name, value in line.items() if name not in TIMINGS} for line in lines]
+    digests = [json.loads((run_dir / "summary.json").read_text())["params_digest"]]
+    with Checkpoints(run_dir, read_only=True) as checkpoints:
+        if checkpoints.best_epoch is not None:
+            digests.append(tree_digest(load_run(run_dir, "best").params))
+    return hashlib.sha256(json.dumps([kept, *digests]).encode()).hexdigest()
 
 
 def _history_is_whole(run_dir: Path) -> None:
     if (run_dir / "metrics.jsonl").exists():
-        for line in (run_dir / "metrics.jsonl").read_text().splitlines():
-            json.loads(line)
+        read_history(run_dir)
 
 
 def sweep_job(images: Path, epochs: int) -> Job:
     """A sweep of two networks."""
     words = ("--data.name", f"folder:{images}", "--train.batch-size", 32, "--train.epochs", epochs, "--seeds", 0, 1)
+    words += ("--checkpoint-seconds", 0)
 
     def left(folder: Path) -> str:
         return " ".join(_digest_of_run(epochs, folder / f"seed{seed}") for seed in (0, 1))

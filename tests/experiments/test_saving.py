@@ -1,0 +1,66 @@
+"""When states are saved, with checkpoints that only take note."""
+
+import pytest
+
+from jaxae.experiments.saving import Saver
+from jaxae.runs.checkpoints import Checkpoints
+
+
+class Notes(Checkpoints):
+    """Without a directory."""
+
+    epochs = None
+
+    def __init__(self, endless=False):
+        self.epochs, self.waits, self.endless = [], [], endless
+
+    def save(self, epoch, state, score):
+        self.epochs.append(epoch)
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        if self.endless:
+            raise TimeoutError
+
+
+def offer(saver, epoch, seconds=1.0, best=None):
+    saver.offer(seconds, lambda: [(each, None, None) for each in (best or epoch, epoch)])
+
+
+def test_a_state_is_saved_by_the_clock_and_at_the_end():
+    notes = Notes()
+    with Saver(notes, 2.5) as saver:
+        for epoch in range(1, 9):
+            offer(saver, epoch)
+    assert notes.epochs == [3, 6, 8]
+
+
+def test_the_best_is_saved_before_the_latest_and_once():
+    notes = Notes()
+    with Saver(notes, 0.0) as saver:
+        for epoch in (1, 2, 3):
+            offer(saver, epoch, best=min(epoch, 2))
+        offer(saver, 5, seconds=-1.0, best=4)
+    assert notes.epochs == [1, 2, 3, 4, 5]
+
+
+def interrupt(notes, error):
+    with Saver(notes, 100.0) as saver:
+        offer(saver, 7)
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_last_state_is_saved_when_training_is_ended(error):
+    notes = Notes()
+    with pytest.raises(error):
+        interrupt(notes, error)
+    assert notes.epochs == [7]
+
+
+def test_a_stop_does_not_wait_for_a_slow_disk():
+    notes = Notes(endless=True)
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(notes, KeyboardInterrupt)
+    assert notes.epochs == []
+    assert notes.waits == [3.0]
