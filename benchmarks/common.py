@@ -80,7 +80,7 @@ def distinct_backends(network: str, batch_size: int) -> list[str]:
 
     programs = {}
     for name, backend in ops.BACKENDS.items():
-        part = ops.microbatch.largest_divisor(batch_size, networks.NETWORKS[network].microbatch_sizes.get(name))
+        part = ops.microbatch.part_size(batch_size, networks.NETWORKS[network].microbatch_sizes.get(name))
         programs.setdefault((backend.conv, backend.conv_transpose, part), name)
     return list(programs.values())
 

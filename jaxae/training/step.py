@@ -113,13 +113,13 @@ def train_step(
 ) -> tuple[TrainState, Float[Array, ""]]:
     """Take one step of the optimizer on a batch that the objective has prepared; returns the loss before it, too."""
 
-    def loss_fn(params: PyTree, *batch: Array) -> Float[Array, ""]:
+    def losses(params: PyTree, *batch: Array) -> Float[Array, "batch ..."]:
         def apply(noisy: Array) -> Any:
             return task.model.apply({"params": params}, noisy)
 
-        return jnp.mean(task.objective.losses(apply, batch))
+        return task.objective.losses(apply, batch)
 
-    value_and_grad = ops.microbatch.value_and_grad(loss_fn, task.model.microbatch_size)
+    value_and_grad = ops.microbatch.value_and_grad(losses, task.model.microbatch_size)
     loss, grads = parallel.mean(value_and_grad, task.devices)(state.params, *batch)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
         updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
