@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from jaxae import ops
 from jaxae.data.images import Images
+from jaxae.data.rows import ImageRows
 from jaxae.training.sources import DeviceImages
 from jaxae.training.step import Hyperparameters, TrainState, train_epoch
 from jaxae.training.task import Task
@@ -30,15 +31,17 @@ def stack(members: list[Hyperparameters]) -> Hyperparameters:
 
 
 def train_ensemble_epoch(
-    task: Task, members: Hyperparameters, states: TrainState, images: Images
+    task: Task, members: Hyperparameters, states: TrainState, images: Images | ImageRows
 ) -> tuple[TrainState, Float[Array, "members steps"]]:
     """Train each member for one epoch, as `train_epoch` would train it alone."""
     task = task._replace(model=task.model.clone(backend=ops.resolve_backend(task.model.backend, ensemble=True)))
 
-    def one(member: tuple[Hyperparameters, TrainState], images: Images) -> tuple[TrainState, Array]:
+    def one(member: tuple[Hyperparameters, TrainState], images: Images | ImageRows) -> tuple[TrainState, Array]:
         return train_epoch(task, *member, images)
 
-    def on_a_device(members: Hyperparameters, states: TrainState, images: Images) -> tuple[TrainState, Array]:
+    def on_a_device(
+        members: Hyperparameters, states: TrainState, images: Images | ImageRows
+    ) -> tuple[TrainState, Array]:
         if jax.default_backend() in SEQUENTIAL:
             return lax.map(functools.partial(one, images=images), (members, states))
         return jax.vmap(one, in_axes=(0, None))((members, states), images)

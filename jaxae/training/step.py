@@ -17,6 +17,7 @@ from jaxtyping import Float, Float32, Int32, Key, PyTree, Shaped
 
 from jaxae import ops
 from jaxae.data.images import Images
+from jaxae.data.rows import ImageRows
 from jaxae.errors import UserError
 from jaxae.networks import Network
 from jaxae.noise import Noise
@@ -175,7 +176,7 @@ def epoch_order(
 
 
 def train_epoch(
-    task: Task, hyper: Hyperparameters, state: TrainState, images: Images
+    task: Task, hyper: Hyperparameters, state: TrainState, images: Images | ImageRows
 ) -> tuple[TrainState, Float[Array, " steps"]]:
     """Train on every one of the uint8 `images` in a random order; returns the new state and the loss of each step."""
     steps = steps_per_epoch(images.count, task.batch_size)
