@@ -1,6 +1,7 @@
 """What the benchmarks share: equal conditions for every competitor, and how results are written down."""
 
 import json
+import math
 import os
 import resource
 import signal
@@ -80,7 +81,7 @@ def distinct_backends(network: str, batch_size: int) -> list[str]:
 
     programs = {}
     for name, backend in ops.BACKENDS.items():
-        part = ops.microbatch.largest_divisor(batch_size, networks.NETWORKS[network].microbatch_sizes.get(name))
+        part = ops.microbatch.part_size(batch_size, networks.NETWORKS[network].microbatch_sizes.get(name))
         programs.setdefault((backend.conv, backend.conv_transpose, part), name)
     return list(programs.values())
 
@@ -96,6 +97,7 @@ def training_of(spec: dict, same, devices=None) -> tuple:
 
     from jaxae import networks, noise, training
     from jaxae.data import Images
+    from jaxae.data.rows import ImageRows
 
     def like(tree):
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=same), tree)
@@ -104,5 +106,5 @@ def training_of(spec: dict, same, devices=None) -> tuple:
     task = training.Task(model, optax.adam(1.0), spec["batch_size"], devices=devices)
     hyper = like(jax.eval_shape(lambda: training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.5))))
     state = like(jax.eval_shape(lambda hyper: training.init(task, hyper, model.image_shape), hyper))
-    images = jax.ShapeDtypeStruct((IMAGES[spec["network"]], *model.image_shape), jnp.uint8, sharding=same)
-    return task, hyper, state, Images(images)
+    rows = jax.ShapeDtypeStruct((IMAGES[spec["network"]], math.prod(model.image_shape)), jnp.uint8, sharding=same)
+    return task, hyper, state, ImageRows(Images(rows), model.image_shape)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Float32, Int32, PyTree
 
 from jaxae import metrics
 from jaxae.data.images import Images
+from jaxae.data.rows import ImageRows
 from jaxae.training.step import Hyperparameters, TrainState, train_epoch
 from jaxae.training.task import Task, steps_per_epoch
 from jaxae.training.testing import Batches, Measured, batch_images, measure, tested_objective
@@ -113,7 +114,7 @@ def take_over(
 
 
 def train_and_test(
-    task: Task, hyper: Hyperparameters, run: RunState, images: Images, sets: ImageSets
+    task: Task, hyper: Hyperparameters, run: RunState, images: Images | ImageRows, sets: ImageSets
 ) -> tuple[RunState, Record]:
     """Train for one epoch, test, and take over the result."""
     state, losses = train_epoch(task, hyper, run.state, images)
@@ -124,7 +125,7 @@ def train_epochs_until(
     task: Task,
     hyper: Hyperparameters,
     run: RunState,
-    images: Images,
+    images: Images | ImageRows,
     sets: ImageSets,
     count: Int32[ArrayLike, ""],
     patience: Int32[ArrayLike, ""],

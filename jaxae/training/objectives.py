@@ -81,8 +81,8 @@ class Objective:
         """Return the standard deviation of the images' noise, for an objective that needs it: added, or their own."""
         return jnp.float32(noise.ranges[0, 0] if noise.kinds else self.sigma)
 
-    def losses(self, apply: Callable[[Pixels], Pixels], batch: Batch) -> Float[Array, "..."]:
-        """Return values whose mean is the loss.
+    def losses(self, apply: Callable[[Pixels], Pixels], batch: Batch) -> Float[Array, "batch ..."]:
+        """Return values whose mean is the loss, with the batch as their first axis.
 
         Args:
             apply: the network.

@@ -18,6 +18,7 @@ from jaxtyping import Float, PyTree, UInt8
 
 from jaxae import ops
 from jaxae.data.images import Images
+from jaxae.data.rows import ImageRows
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
 from jaxae.training import parallel
@@ -67,7 +68,7 @@ class DeviceImages(Placement):
 
     def __init__(self, images: Images, devices: parallel.Devices | None = None):
         self.devices = devices
-        self.images = parallel.put(images, devices)
+        self.images = parallel.put(ImageRows.of(images), devices)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from jaxtyping import Float, Float32, Int32, Key, PyTree, Shaped
 
 from jaxae import ops
 from jaxae.data.images import Images
+from jaxae.data.rows import ImageRows
 from jaxae.errors import UserError
 from jaxae.networks import Network
 from jaxae.noise import Noise
@@ -114,13 +115,13 @@ def train_step(
 ) -> tuple[TrainState, Float[Array, ""]]:
     """Take one step of the optimizer on a batch that the objective has prepared; returns the loss before it, too."""
 
-    def loss_fn(params: PyTree, *batch: Array) -> Float[Array, ""]:
+    def losses(params: PyTree, *batch: Array) -> Float[Array, "batch ..."]:
         def apply(noisy: Array) -> Any:
             return task.model.apply({"params": params}, noisy)
 
-        return jnp.mean(task.objective.losses(apply, batch))
+        return task.objective.losses(apply, batch)
 
-    value_and_grad = ops.microbatch.value_and_grad(loss_fn, task.model.microbatch_size)
+    value_and_grad = ops.microbatch.value_and_grad(losses, task.model.microbatch_size)
     loss, grads = parallel.mean(value_and_grad, task.devices)(state.params, *batch)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes its integer count with floats
         updates, opt_state = task.optimizer.update(grads, state.opt_state, state.params)
@@ -176,7 +177,7 @@ def epoch_order(
 
 
 def train_epoch(
-    task: Task, hyper: Hyperparameters, state: TrainState, images: Images
+    task: Task, hyper: Hyperparameters, state: TrainState, images: Images | ImageRows
 ) -> tuple[TrainState, Float[Array, " steps"]]:
     """Train on every one of the uint8 `images` in a random order; returns the new state and the loss of each step."""
     steps = steps_per_epoch(images.count, task.batch_size)

@@ -7,7 +7,7 @@ import optax
 import pytest
 from flax import linen as nn
 
-from jaxae import networks, noise, training
+from jaxae import networks, noise, ops, training
 from jaxae.data import Images
 from jaxae.data.stream import Stream
 from jaxae.errors import UserError
@@ -47,6 +47,20 @@ def test_pairs_are_compared_with_their_clean_images_and_noise_is_added_to_the_no
     given, target = Objective().prepare(Images(clean), GAUSSIAN, draws(2))
     np.testing.assert_array_equal(given, GAUSSIAN(draws(2).noise, clean))
     np.testing.assert_allclose(Objective().losses(lambda images: images, (given, target)), np.square(given), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["clean", "noisy", "self", "sure"])
+def test_microbatches_add_up_to_the_whole_batch(name):
+    objective, images = OBJECTIVES[name](None), jnp.asarray(IMAGES[:19], jnp.float32) / 255
+    params = Linear().init(jax.random.key(0), images)["params"]
+    batch = objective.prepare(Images(images), GAUSSIAN, draws(19))
+
+    def losses(params, *batch):
+        return objective.losses(lambda images: Linear().apply({"params": params}, images), batch)
+
+    in_parts, whole = (ops.microbatch.value_and_grad(losses, most)(params, *batch) for most in (8, None))
+    assert ops.microbatch.part_size(19, 8) == 8
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6), in_parts, whole)
 
 
 def test_every_pixel_is_masked_once_in_a_round_of_shifts():
