@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxae.command import stopping
 from jaxae.command.progress import Progress
 from jaxae.errors import UserError
 from jaxae.experiments.history import History
@@ -80,6 +81,7 @@ def train_members(runs: list[ResolvedRun], folder: Path, progress: Progress) -> 
             means["epoch"] = epoch.number
             checkpoints.save(epoch.number, epoch.state, validation_score(means))
             progress.show_epoch(means)
+            stopping.check()
     for member in members:
         if not member.diverged:
             member.save()

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import shlex
-import sys
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -52,7 +51,6 @@ def run(experiment: Experiment, config: Config, launch: Launch) -> dict[str, Any
     Returns:
         The summary; empty in processes other than the first.
     """
-    command.enable_compilation_cache()
     parallel.request_cpu_devices(launch.devices)
     with distributed.joined(launch.distributed), contextlib.ExitStack() as claimed:
         if jax.process_count() > 1 and launch.run_dir is None:
@@ -160,6 +158,7 @@ def train(resolved: ResolvedRun, checkpoints: Checkpoints, progress: Progress) -
         record = history.records[-1]
         checkpoints.save(epoch.number, state, distributed.from_first(validation_score(record)))
         progress.show_epoch(record)
+        stopping.check()
         if health.is_collapsed(scores) and not collapsed:
             progress.say(health.collapse_warning(scores))
         collapsed = health.is_collapsed(scores)
@@ -184,8 +183,7 @@ def finish_run(resolved: ResolvedRun, state: TrainState, scores: Scores, experim
     history = directory.read_history(run_dir)
     if not history or history[-1]["epoch"] != epochs_done(task, state, resolved.train.count):
         raise UserError(f"{run_dir / directory.HISTORY} lacks the last epoch: put it back, or train one epoch more")
-    words = ["python", "-m", f"jaxae.experiments.{experiment}", *sys.argv[1:]]
-    done = summarize_run(resolved, state.params, scores, experiment, words) | {
+    done = summarize_run(resolved, state.params, scores, experiment) | {
         "train": {"loss": history[-1]["train_loss"]},
         "epochs": history[-1]["epoch"],
         "throughput": summary.throughput(history),
@@ -198,9 +196,7 @@ def finish_run(resolved: ResolvedRun, state: TrainState, scores: Scores, experim
     return run
 
 
-def summarize_run(
-    resolved: ResolvedRun, params: Any, scores: Scores, experiment: str, words: list[str]
-) -> dict[str, Any]:
+def summarize_run(resolved: ResolvedRun, params: Any, scores: Scores, experiment: str) -> dict[str, Any]:
     """Return what the summary of every run has, however it was made.
 
     Args:
@@ -208,7 +204,6 @@ def summarize_run(
         params: its parameters.
         scores: of its test images.
         experiment: the name of the experiment.
-        words: the command that made it.
     """
     of_test = summary.summarize_test(params, resolved.test, scores)
     training = {"reason": resolved.fallback_reason, "train_size": resolved.train.count}
@@ -220,5 +215,5 @@ def summarize_run(
         "environment": machine.settings(),
         "health": health.measure_health(resolved.task.model, params, resolved.test, scores),
         "started_from": str(resolved.config.init_from) if resolved.start is not None else None,
-        "command": shlex.join(words),
+        "command": command.command_line(),
     }

@@ -197,7 +197,6 @@ def main() -> None:
     if not launch.resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty: name another `run_dir`, or add `resume`")
     directory.check_group(folder / RECORD, config, ["--train.epochs"])  # the members decide about those
-    command.enable_compilation_cache()
     # on a CPU one device per core, each with a share of the members, which is faster than one member on all cores
     parallel.request_cpu_devices(os.cpu_count())
     runs = train_sweep(config, launch, folder)
