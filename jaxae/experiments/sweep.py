@@ -30,6 +30,7 @@ from jaxae.runs import directory
 from jaxae.training import parallel
 
 RECORD = "sweep.json"
+MOST_MEMBERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,14 @@ def parse_seeds(texts: tuple[str, ...]) -> list[int]:
     for text in texts:
         low, dots, high = text.partition("..")
         try:
-            seeds += range(int(low), int(high if dots else low) + 1)
+            found = range(int(low), int(high if dots else low) + 1)
         except ValueError:
             raise UserError(f"`seeds` {text}: neither a seed nor a range like 0..7") from None
+        if found and not 0 <= found[0] <= found[-1] < 2**32:
+            raise UserError(f"`seeds` {text}: must be at least 0 and below 2**32")
+        if len(seeds) + len(found) > MOST_MEMBERS:
+            raise UserError(f"`seeds` {text}: a sweep has at most {MOST_MEMBERS:,} members")
+        seeds += found
     if not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"`seeds` {' '.join(texts)}: names {'no seed' if not seeds else 'a seed twice'}")
     return seeds

@@ -204,7 +204,8 @@ def claim(
         if changed := differences(old, config):
             raise UserError(f"{run_dir} holds a run that differs: {'; '.join(changed)}; name another `run_dir`")
     run_dir.mkdir(parents=True, exist_ok=True)
-    for path in files.unfinished(run_dir / name for name in FILES):
+    outdated = [run_dir / name for name in (SUMMARY, "report.html")]  # as soon as the run goes on
+    for path in [*outdated, *files.unfinished(run_dir / name for name in FILES)]:
         path.unlink(missing_ok=True)
     files.write_json(run_dir / LAUNCH, _record(dataclasses.replace(launch, resume=False, run_dir=None)))
     if data is not None:

@@ -3,10 +3,12 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import warnings
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -187,11 +189,38 @@ def test_every_command_is_listed_with_a_line():
     assert all(len(text) > 10 for _, text in lines)
 
 
+def test_commands_are_found_from_the_folder_that_holds_the_clone():
+    """There a clone `jaxae` looks like a package; setuptools' editable installs come after it, hatchling's before."""
+    assert tomllib.loads(Path("pyproject.toml").read_text())["build-system"]["build-backend"] == "hatchling.build"
+
+
 def test_the_processor_has_a_name():
     device = machine.device()
     assert device["platform"] == "cpu"
     assert device["kind"] == machine.processor() not in ("", "cpu")
     assert machine.versions(("numpy", "no-such-package"))["no-such-package"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "group", "names", "limit", "free"),
+    [
+        ("0::/job\n", "", ("max", "current"), "1000", 800),
+        ("0::/job/step\n", "job", ("max", "current"), "1000", 800),
+        ("0::/job\n", "job", ("max", "current"), "max", 10_000),
+        ("1:cpu:/a\n2:memory:/job\n", "memory/job", ("limit_in_bytes", "usage_in_bytes"), "500", 300),
+        ("0::/job\n", "other", ("max", "current"), "1000", 10_000),
+    ],
+)
+def test_free_memory_is_that_of_the_container(tmp_path, monkeypatch, line, group, names, limit, free):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=10_000))
+    folder = tmp_path / "sys/fs/cgroup" / group
+    folder.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(line)
+    (folder / f"memory.{names[0]}").write_text(f"{limit}\n")
+    (folder / f"memory.{names[1]}").write_text("600\n")
+    (folder / "memory.stat").write_text("anon 200\ninactive_file 300\nactive_file 100\n")
+    assert machine.free_memory(tmp_path) == free
 
 
 @pytest.fixture
