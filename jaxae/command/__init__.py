@@ -150,6 +150,8 @@ def run_main(main: Callable[[], None], memory_remedy: str = MEMORY_REMEDY) -> No
     quiet.quieten()
     accelerator.hide_missing_tpu()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's may not exist here
+    if len(os.environ.get("COLUMNS", "")) == 1:  # too narrow for rich, which prints nothing, and tyro, which never ends
+        del os.environ["COLUMNS"]
     try:
         os.getcwd()
     except FileNotFoundError:

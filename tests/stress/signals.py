@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     parser.add_argument("--record", type=Path, help="where the record is written")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's commands would ignore it
     each = -(-options.signals // len(options.commands))
     with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor(options.at_once) as pool:
         inputs = make_inputs(Path(work) / "inputs")
