@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from skimage import data as photographs
 
 from jaxae import data, metrics, ops, training
@@ -86,10 +87,10 @@ def mean_metric(clean: Images, noisy: Images, restored: Images) -> tuple[float, 
 
 def draw(panels: list[Panel]) -> None:
     """Write the strip: a column for each panel, noisy above restored."""
-    plt = figures.pyplot()
     widths = [panel.noisy.shape[1] for panel in panels]
     size = sum(widths) / 100 + 0.6, 2 * HEIGHT / 100 + 1.4
-    figure, axes = plt.subplots(2, len(panels), figsize=size, width_ratios=widths, layout="constrained")
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots(2, len(panels), width_ratios=widths)
     for panel, column in zip(panels, axes.T, strict=True):
         for axis, state, psnr in zip(column, (panel.noisy, panel.restored), panel.psnr, strict=True):
             axis.imshow(state, interpolation="nearest", aspect="auto")

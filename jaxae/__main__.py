@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from jaxae import command
+
 COMMANDS = (
     *(f"experiments.{name}" for name in ("mnist_denoise", "cifar10_denoise", "cifar10_reconstruct")),
     *("experiments.sweep", "experiments.noise_grid"),
@@ -14,7 +16,7 @@ def about(name: str) -> str:
     """Return the first sentence of a command's docstring, read from its file: importing all would take seconds."""
     path = Path(__file__).parent.joinpath(*name.split("."))
     file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
-    return (ast.get_docstring(ast.parse(file.read_text())) or "").split("\n\n")[0].replace("\n", " ")
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def main() -> None:
@@ -26,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run_main(main)

@@ -70,10 +70,13 @@ def principal_components(codes: Float[np.ndarray, "n size"], count: int = 2) -> 
 
 def draw_points(points: Float[np.ndarray, "n 2"], labels: Integer[np.ndarray, " n"] | None, title: str):
     """Draw a figure of `points`, coloured by label if there are labels."""
-    plt = figures.pyplot()
-    figure, axis = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    figure = Figure((6.4, 5.6), layout="constrained")
+    axis = figure.subplots()
     kinds = [None] if labels is None else np.unique(labels)
-    colours = plt.get_cmap("tab10" if len(kinds) <= 10 else "turbo", max(10, len(kinds)))
+    colours = matplotlib.colormaps["tab10" if len(kinds) <= 10 else "turbo"].resampled(max(10, len(kinds)))
     for number, kind in enumerate(kinds):
         chosen = slice(None) if kind is None else labels == kind
         axis.scatter(*points[chosen].T, s=4, alpha=0.6, lw=0, color=colours(number), label=kind)

@@ -126,7 +126,7 @@ def main() -> None:
         raise UserError(f"{out}: exports end in {' or '.join(FORMATS)}")
     make, package = FORMATS[out.suffix]
     if importlib.util.find_spec(package) is None:
-        raise UserError(f"{out.suffix} files need the package {package}: pip install 'jaxae[export]'")
+        raise UserError(f"{out.suffix} files need the package {package}: pip install -e '.[export]'")
     run = trained.load_run(arguments.run_dir, arguments.checkpoint)
     network = run.model.clone(backend=ops.REFERENCE, dtype=jnp.dtype("float32"))
     content, free_size = make(network, run.params)

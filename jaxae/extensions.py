@@ -15,6 +15,11 @@ def imported() -> tuple[str, ...]:
     return tuple(_imported)
 
 
+def forget() -> None:
+    """Forget the names: a command imports its own, and another one may have run in this process before."""
+    _imported.clear()
+
+
 def require_extensions(names: Iterable[str]) -> None:
     """Raise a UserError that says how to import those of the modules `names` that are not."""
     if missing := [name for name in names if name not in _imported]:

@@ -1,4 +1,7 @@
-"""Files that are written atomically, and locks that end with the process that holds them."""
+"""Files that are written atomically, and locks that end with the process that holds them, on any file system.
+
+Some network file systems lack locks, `fsync` of directories or `rename`. What they refuse is dealt with here alone.
+"""
 
 import contextlib
 import errno
@@ -7,12 +10,22 @@ import json
 import os
 import re
 import shutil
+import socket
+import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxae.errors import UserError
+
+LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)  # what `fsync` says of data; all else is that it cannot be called here
+# NFS takes no lock on a directory (EBADF), since none can be opened for writing; Lustre may be mounted without `flock`
+NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+NO_RENAME = (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EBUSY, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+LOCK = ".lock"  # in a directory on a file system without locks
+
+_unfinished: set[Path] = set()  # what this process would leave behind if it ended now
 
 
 @contextlib.contextmanager
@@ -20,13 +33,20 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a path to write a file or directory to, which replaces `path` at the end of the block.
 
     A reader sees the old file or the new one, never a part. If the block fails nothing is left behind. The new file is
-    on the disk when this returns, so that it survives a power cut.
+    on the disk when this returns, so that it survives a power cut. A file system that refuses to rename gets a copy.
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    _unfinished.add(temporary)
     try:
         yield temporary
         sync_tree(temporary)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.errno not in NO_RENAME or path.is_dir():
+                raise
+            (shutil.copytree if temporary.is_dir() else shutil.copyfile)(temporary, path)
+            sync_tree(path)
         sync(path.parent)
     except OSError as error:
         if error.errno is not None and error.filename is None:  # such as a full disk: Python does not name the file
@@ -37,6 +57,13 @@ def replacing(path: Path) -> Iterator[Path]:
             _remove(temporary)
         else:
             temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
+
+
+def discard_unfinished() -> None:
+    """Remove what `replacing` is writing and the locks that are files, before the process is ended where it stands."""
+    for path in tuple(_unfinished):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _remove(folder: Path, seconds: float = 1.0) -> None:
@@ -47,27 +74,55 @@ def _remove(folder: Path, seconds: float = 1.0) -> None:
         time.sleep(0.05)
 
 
+def local_path(text: str) -> Path:
+    """Return the path `text` with ``~`` expanded.
+
+    Raises:
+        UserError: if it is a URL such as ``gs://bucket/x``, or there is no home directory.
+    """
+    if re.match(r"[A-Za-z][\w+.-]+:/", text):  # a `Path` has no double slash
+        raise UserError(
+            f"{text}: URLs are not supported: name a path on this machine, such as that of a mounted bucket"
+        )
+    expanded = os.path.expanduser(text)
+    if re.match("~(/|$)", expanded):
+        raise UserError(f"{text}: there is no home directory: set HOME, or name the path in full")
+    return Path(expanded)
+
+
 def user_cache() -> Path:
     """Return the directory for what jaxae can make again, in the user's cache directory."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("jaxae"))
+    return _user_directory(platformdirs.user_cache_dir)
 
 
 def user_data() -> Path:
     """Return the default directory for data sets, in the user's data directory."""
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("jaxae"))
+    return _user_directory(platformdirs.user_data_dir)
+
+
+def _user_directory(find: Callable[[str], str]) -> Path:
+    """What `find` finds, or a private temporary directory for a user without a home, as in containers."""
+    with contextlib.suppress(RuntimeError):
+        if not (path := find("jaxae")).startswith("~"):
+            return Path(path)
+    folder = Path(tempfile.gettempdir(), f"jaxae-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid():
+        raise UserError(f"{folder} belongs to another user, and there is no home directory: set HOME")
+    return folder
 
 
 def sync(path: Path) -> None:
-    """Write the file `path`, or the entries of the directory `path`, through to the disk."""
+    """Write the file `path`, or the entries of the directory `path`, through to the disk where that is supported."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # the file system does not support it
+        if error.errno in LOST:
             raise
     finally:
         os.close(opened)
@@ -138,20 +193,50 @@ def read_json(path: Path, kind: Any, remedy: str) -> Any:
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock on an existing file or directory until the block or the process ends.
 
+    On a file system without locks a file stands for the lock, with the host and the number of the process. It outlives
+    a process that is killed: the next one on that host takes it over.
+
     Args:
         path: the file or directory.
         wait: whether to wait for another process that holds the lock.
 
     Raises:
-        BlockingIOError: if another process holds it, unless `wait`.
-        OSError: if the file system cannot lock.
+        BlockingIOError: if another process holds it, unless `wait`; `filename` is the file that stands for it, if any.
     """
-    held = os.open(path, os.O_RDONLY)
+    held = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, held)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            stack.enter_context(_lock_file(path / LOCK if path.is_dir() else path.with_name(path.name + LOCK), wait))
+        yield
+
+
+@contextlib.contextmanager
+def _lock_file(path: Path, wait: bool) -> Iterator[None]:
+    """Hold a lock that is the existence of the file `path`."""
+    while True:
+        try:
+            with path.open("x") as file:
+                file.write(f"{os.getpid()} {socket.gethostname()}\n")
+            break
+        except FileExistsError:
+            process, _, host = path.read_text().strip().partition(" ") if path.exists() else ("", "", "")
+            if host == socket.gethostname() and process.isdecimal() and not _is_running(int(process)):
+                path.unlink(missing_ok=True)
+            elif not wait:
+                raise BlockingIOError(errno.EAGAIN, f"process {process} on {host} holds the lock", str(path)) from None
+            else:
+                time.sleep(0.5)
+    _unfinished.add(path)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
-        os.close(held)
+        path.unlink(missing_ok=True)
+        _unfinished.discard(path)
 
 
 def name_some(paths: Sequence[object], count: int = 10) -> str:

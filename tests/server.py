@@ -77,7 +77,7 @@ def serve(line: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    # jaxae says so once in a process (see `runs.checkpoints`), and each command's filters are undone after it
+    # of an earlier command, whose filters are undone after it
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for asked in sys.stdin:

@@ -13,7 +13,7 @@ from jaxae import networks, noise, ops, training
 from jaxae.torch_weights import from_torch, to_torch
 from tests.layer_checks import OPTIMIZED
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'jaxae[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[torch]'")
 torch.set_num_threads(1)  # its threads and those of JAX would wait for each other
 
 

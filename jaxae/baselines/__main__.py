@@ -157,7 +157,6 @@ def main() -> None:
         raise UserError("name the directory of a run, or of several")
     if min(arguments.images, arguments.tune_images) < 1:
         raise UserError("--images and --tune-images must be at least 1")
-    command.enable_compilation_cache()
     warnings.filterwarnings("ignore", module="skimage")
     results = [compare_run(run_dir, arguments) for run_dir in arguments.run_dirs]
     if arguments.json:

@@ -4,18 +4,21 @@ A line on standard error and status 2 stand for an error that the user can mend,
 """
 
 import contextlib
+import dataclasses
 import errno
 import io
 import os
 import re
-import signal
+import shlex
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from jaxae import config, extensions, files
-from jaxae.command import accelerator, stopping
+from jaxae.command import accelerator, output, quiet, stopping
 from jaxae.errors import UserError
 
 T = TypeVar("T")
@@ -24,13 +27,22 @@ EXIT_USER_ERROR = 2
 EXIT_BROKEN_PIPE = 141  # what a shell reports for a process ended by SIGPIPE
 MEMORY_REMEDY = "end other programs, or give it fewer or smaller images"  # where a command names no better remedy
 SPACE_REMEDY = "free some space there or name another directory"
+LIMITS = {  # whatever the file
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), SPACE_REMEDY),
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) or name another directory",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit on open files (ulimit -n)"),
+    errno.ESTALE: "it is on a file system that was mounted anew: start again",
+}
 PERMISSION_REMEDY = "get the permission or name another file or directory"
-REMEDIES = {errno.ENOSPC: SPACE_REMEDY, errno.EDQUOT: SPACE_REMEDY, errno.EACCES: PERMISSION_REMEDY}
-REMEDIES[errno.EFBIG] = "raise the limit on the size of files (ulimit -f) or name another directory"
-EXTENSION_OPTION = "--import"
-EPILOG = "--import MODULE loads a module that registers networks, recipes, data sources, ... (see CONTRIBUTING.md)"
+REMEDIES = LIMITS | dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), PERMISSION_REMEDY)
+EXTENSION_OPTION, DEBUG_OPTION = "--import", "--debug"
+EPILOG = (
+    f"{EXTENSION_OPTION} MODULE loads a module that registers networks, recipes, data sources, ... (see "
+    f"CONTRIBUTING.md). {DEBUG_OPTION} shows the traceback of an error."
+)
 
 _flags: dict[str, str] = {}  # options of this command by the names of arguments that stand for them
+_is_run = False  # whether this process runs a command, and not another program that uses the library
 
 
 def parse_arguments(arguments: type[T], *, description: str | None = None, default: T | None = None) -> T:
@@ -42,8 +54,7 @@ def parse_arguments(arguments: type[T], *, description: str | None = None, defau
 
     name_options(config.Config(), config.Launch())  # for errors in the options themselves
     words = _import_extensions(sys.argv[1:])
-    module = getattr(sys.modules["__main__"], "__spec__", None)
-    prog = f"python -m {module.name.removesuffix('.__main__')}" if module is not None else None
+    prog = " ".join(_program())
     about = f"{description or arguments.__doc__}\n\n{EPILOG}"
     start: dict[str, Any] = {} if default is None else {"default": default}
     output = io.StringIO()
@@ -59,12 +70,25 @@ def parse_arguments(arguments: type[T], *, description: str | None = None, defau
         print(output.getvalue(), end="", file=sys.stderr)
         raise
     name_options(parsed)
-    return parsed
+    return _with_local_paths(parsed)
+
+
+def _with_local_paths(value: Any) -> Any:
+    """Return `value`, the options of a command, with every path on this machine and ``~`` expanded."""
+    if isinstance(value, Path):
+        return files.local_path(str(value))
+    if isinstance(value, tuple):
+        return tuple(map(_with_local_paths, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {each.name: _with_local_paths(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value
 
 
 def _import_extensions(words: list[str]) -> list[str]:
-    """Import the modules that `words` name, and return the other words."""
-    rest, following = [], iter(words)
+    """Import the modules that `words` name, and return the words of the command itself."""
+    extensions.forget()
+    rest, following = [], iter(word for word in words if word != DEBUG_OPTION)
     for word in following:
         option, _, name = word.partition("=")
         if option != EXTENSION_OPTION:
@@ -80,6 +104,17 @@ def module_words(module: str) -> list[str]:
     """Return the words of a command line that run `module` with the modules that were imported by --import."""
     imports = [word for name in extensions.imported() for word in (EXTENSION_OPTION, name)]
     return ["python", "-m", module, *imports]
+
+
+def _program() -> list[str]:
+    """Return the words that start this program."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    return ["python", sys.argv[0]] if module is None else ["python", "-m", module.name.removesuffix(".__main__")]
+
+
+def command_line() -> str:
+    """Return the command that this process runs; for a record."""
+    return shlex.join([*_program(), *sys.argv[1:]]) if _is_run else "called from Python"
 
 
 def name_options(*options: Any) -> None:
@@ -107,23 +142,39 @@ def run_main(main: Callable[[], None], memory_remedy: str = MEMORY_REMEDY) -> No
         main: the command.
         memory_remedy: what to do if memory runs out.
     """
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {with_options(message)}", file=sys.stderr)
+    global _is_run
+    _is_run = True
     stopping.install()
+    output.open_streams()
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {with_options(message)}", file=sys.stderr)
+    quiet.quieten()
     accelerator.hide_missing_tpu()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's may not exist here
+    if len(os.environ.get("COLUMNS", "")) == 1:  # too narrow for rich, which prints nothing, and tyro, which never ends
+        del os.environ["COLUMNS"]
     try:
-        main()
-        sys.stdout.flush()
+        os.getcwd()
+    except FileNotFoundError:
+        fail("the working directory was deleted: change to another one")
+    if "jax" in sys.modules:  # of the commands that compute
+        enable_compilation_cache()
+    try:
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
     except UserError as error:
         fail(error)
-    except BrokenPipeError:  # the reader of the output, such as `head`, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_BROKEN_PIPE)
     except OSError as error:
-        if error.errno is None:
+        if error.filename == output.STDOUT:
+            output.close_stdout()
+        if error.filename == output.STDOUT and isinstance(
+            error, BrokenPipeError
+        ):  # the reader, such as `head`, is gone
+            sys.exit(EXIT_BROKEN_PIPE)
+        if (line := _explain(error)) is None:
             raise
-        where = f" at {error.filename}" if error.filename else ""
-        remedy = REMEDIES.get(error.errno, "name another file or directory")
-        fail(f"{os.strerror(error.errno).lower()}{where}; {remedy}")
+        fail(line)
     except MemoryError:
         fail(f"out of memory; {memory_remedy}")
     except Exception as error:
@@ -132,16 +183,27 @@ def run_main(main: Callable[[], None], memory_remedy: str = MEMORY_REMEDY) -> No
         if (line := accelerator.explain(error)) is None:
             raise
         fail(line)
-    except KeyboardInterrupt as stop:
-        number = stop.number if isinstance(stop, stopping.Stopped) else signal.SIGINT
-        print(stopping.farewell(), file=sys.stderr, flush=True)
-        sys.stdout.flush()
-        os._exit(128 + number)  # JAX would first wait for what the device is computing
+    except KeyboardInterrupt:
+        stopping.end()
     sys.exit(0)
+
+
+def _explain(error: OSError) -> str | None:
+    """Return a line for an error of a user's own file, or of a limit; None for a fault within."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else None
+    packages = (str(Path(config.__file__).parent), os.sep + "site-packages", os.sep + "dist-packages")
+    within = path is None or path.startswith("/proc/") or any(each in path for each in packages)
+    if error.errno is None or (within and error.errno not in LIMITS):
+        return None
+    where = f" at {path}" if path else ""
+    remedy = REMEDIES.get(error.errno, "name another file or directory")
+    return f"{os.strerror(error.errno).lower()}{where}; {remedy}"
 
 
 def fail(message: object) -> NoReturn:
     """Print one line and exit with the status of a user error."""
+    if DEBUG_OPTION in sys.argv:
+        traceback.print_exc()
     print(f"error: {with_options(message)}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
@@ -149,7 +211,16 @@ def fail(message: object) -> NoReturn:
 def enable_compilation_cache() -> None:
     """Keep compiled programs between runs, in ``$JAX_COMPILATION_CACHE_DIR`` or the user's cache directory."""
     import jax
+    from jax._src import lru_cache
 
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        jax.config.update("jax_compilation_cache_dir", str(files.user_cache() / "xla"))
+    def put(self: Any, key: str, value: bytes) -> None:
+        """Write an entry atomically; one that is there already is damaged, since JAX has just compiled it."""
+        files.write_bytes(Path(self.path) / f"{key}-cache", value)
+
+    settings: Any = jax.config  # whose attributes are made at run time
+    place = settings.jax_compilation_cache_dir or str(files.user_cache() / "xla")
+    jax.config.update("jax_compilation_cache_dir", place)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)  # reading one back takes 0.02
+    jax.config.update("jax_enable_preemption_service", False)  # it takes SIGTERM away from `stopping`
+    if settings.jax_compilation_cache_max_size == -1 and "://" not in place:
+        lru_cache.LRUCache.put = put  # JAX would write in place, and leave as it is what a killed process left

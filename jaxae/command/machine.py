@@ -1,5 +1,6 @@
 """The machine that a program runs on: the model of its processor or card, and the versions that results depend on."""
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -33,6 +34,31 @@ def processor() -> str:
             family = f" (family {facts['cpu family']}, model {facts['model']})" if "cpu family" in facts else ""
             return facts["model name"] + family
     return platform.processor() or platform.machine()
+
+
+def free_memory(root: Path = Path("/")) -> int:
+    """Return the free memory in bytes: of the machine, or of the control groups of this process if that is less.
+
+    Args:
+        root: the root of the file system in which the groups are looked for.
+    """
+    import psutil
+
+    free, mount = psutil.virtual_memory().available, root / "sys/fs/cgroup"
+    groups = root / "proc/self/cgroup"
+    for line in groups.read_text().splitlines() if groups.exists() else ():
+        _, kinds, place = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        top = mount / "memory" if kinds else mount
+        limit, used = ("limit_in_bytes", "usage_in_bytes") if kinds else ("max", "current")
+        for group in {top, *(top / place[1:]).parents, top / place[1:]}:
+            with contextlib.suppress(OSError, ValueError, KeyError):  # no such group, no limit ("max")
+                most = int((group / f"memory.{limit}").read_text())
+                stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                cached = sum(int(stat[name]) for name in ("active_file", "inactive_file"))  # freed when needed
+                free = min(free, most - int((group / f"memory.{used}").read_text()) + cached)
+    return max(0, free)
 
 
 def settings() -> dict[str, str]:

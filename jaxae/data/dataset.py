@@ -25,6 +25,7 @@ from typing import ClassVar, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Int
 
+from jaxae import files
 from jaxae.data.images import Images
 from jaxae.errors import UserError
 from jaxae.registry import Registry
@@ -85,7 +86,7 @@ class Dataset(abc.ABC):
     @classmethod
     def absolute(cls, path: str) -> str:
         """What follows the prefix, as `name` records it. By default one path, which is made absolute."""
-        return os.path.abspath(os.path.expanduser(path))
+        return os.path.abspath(files.local_path(path))
 
     @property
     def description(self) -> str | None:

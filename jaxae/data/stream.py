@@ -13,6 +13,7 @@ from jax import Array
 from jax.sharding import Sharding
 from jaxtyping import Int, UInt8
 
+from jaxae.command import machine
 from jaxae.data.images import Images
 
 CHUNK_BYTES = 32 * 2**20
@@ -92,6 +93,4 @@ def fits_host(size: int) -> bool:
 
 def host_memory() -> int:
     """The free memory of the host in bytes."""
-    import psutil  # the core works without it where nothing is streamed
-
-    return psutil.virtual_memory().available
+    return machine.free_memory()

@@ -106,7 +106,6 @@ def denoise_files(arguments: Arguments) -> dict[str, Any]:
             warnings.warn(f"{what}: {files.name_some(lonely)}", stacklevel=2)
     extra = [figure] if arguments.add_noise or references else []
     check_output_folder(arguments.out, places, [*places.values(), *extra], arguments.overwrite)
-    command.enable_compilation_cache()
     run = load_run(ready.run_directory(arguments.run_dir), arguments.checkpoint)
     noise = choose_noise(arguments, run)
     value_range = data.parse_value_range(arguments.data.range or run.config.data.range)

@@ -69,9 +69,10 @@ def save_before_after(columns: list[Column], noise: str, path: Path) -> None:
         noise: the label of the noisy ones.
         path: of the PNG.
     """
-    plt, metric = figures.pyplot(), metrics.IMAGE_METRIC
-    options = {"figsize": (0.4 + 2.6 * len(columns), 8.4), "squeeze": False, "layout": "constrained"}
-    figure, axes = plt.subplots(3, len(columns), **options)
+    from matplotlib.figure import Figure
+
+    metric, figure = metrics.IMAGE_METRIC, Figure((0.4 + 2.6 * len(columns), 8.4), layout="constrained")
+    axes = figure.subplots(3, len(columns), squeeze=False)
     for axis, label in zip(axes[:, 0], ("original", noise, "restored"), strict=True):
         axis.set_ylabel(label.replace(" + ", "\n+ "), fontsize=10, color=figures.INK)
     for axis_column, (name, middles, measures) in zip(axes.T, columns, strict=True):

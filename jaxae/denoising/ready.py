@@ -2,12 +2,12 @@
 
 import shlex
 import shutil
-import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 from jaxae import files
+from jaxae.command import stopping
 from jaxae.errors import UserError
 from jaxae.runs import directory, trained
 
@@ -47,6 +47,6 @@ def _train(name: Path, run_dir: Path) -> None:
     command += ["--resume"] if directory.is_run(run_dir) else []
     print(f"training the network {name}, once: python {shlex.join(command)}", file=sys.stderr, flush=True)
     # in its own process, since it holds the device; standard output is for the result
-    status = subprocess.run([sys.executable, *command], stdout=sys.stderr, check=False).returncode
+    status = stopping.run_program([sys.executable, *command], stdout=sys.stderr)
     if status:
         sys.exit(status)

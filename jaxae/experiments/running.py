@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import shlex
-import sys
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -66,7 +65,6 @@ def run_config(experiment: Experiment, config: Config, launch: Launch) -> dict[s
     Returns:
         The summary; empty in processes other than the first.
     """
-    command.enable_compilation_cache()
     parallel.request_cpu_devices(launch.devices)
     with distributed.joined(launch.distributed), contextlib.ExitStack() as claimed:
         if jax.process_count() > 1 and launch.run_dir is None:
@@ -219,8 +217,7 @@ def finish_run(resolved: ResolvedRun, state: TrainState, scores: Scores, experim
     history = directory.read_history(run_dir)
     if not history or history[-1]["epoch"] != epochs_done(task, state, resolved.train.count):
         raise UserError(f"{run_dir / directory.HISTORY} lacks the last epoch: put it back, or train one epoch more")
-    words = ["python", "-m", f"jaxae.experiments.{experiment}", *sys.argv[1:]]
-    done = summarize_run(resolved, state.params, scores, experiment, words)
+    done = summarize_run(resolved, state.params, scores, experiment)
     tested = done["test"]
     done |= {
         "test": tested | {name: history[-1][name] for name in tested if name in history[-1]},
@@ -236,9 +233,7 @@ def finish_run(resolved: ResolvedRun, state: TrainState, scores: Scores, experim
     return run
 
 
-def summarize_run(
-    resolved: ResolvedRun, params: Any, scores: Scores, experiment: str, words: list[str]
-) -> dict[str, Any]:
+def summarize_run(resolved: ResolvedRun, params: Any, scores: Scores, experiment: str) -> dict[str, Any]:
     """Return what the summary of every run has, however it was made.
 
     Args:
@@ -246,7 +241,6 @@ def summarize_run(
         params: its parameters.
         scores: of its test images.
         experiment: the name of the experiment.
-        words: the command that made it.
     """
     of_test = summary.summarize_test(params, resolved.test, scores)
     training = {"reason": resolved.fallback_reason, "train_size": resolved.train.count}
@@ -258,5 +252,5 @@ def summarize_run(
         "environment": machine.settings(),
         "health": health.measure_health(resolved.task.model, params, resolved.test, scores),
         "started_from": str(resolved.config.init_from) if resolved.start is not None else None,
-        "command": shlex.join(words),
+        "command": command.command_line(),
     }

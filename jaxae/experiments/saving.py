@@ -8,10 +8,11 @@ from typing import Any
 
 import jax
 
+from jaxae.command import stopping
 from jaxae.runs.checkpoints import Checkpoints
 from jaxae.training import TrainState
 
-STOP_SECONDS = 3.0  # for the last checkpoint after a signal
+STOP_SECONDS = 0.8 * stopping.GRACE  # for the last checkpoint after a signal
 
 Saves = list[tuple[int, TrainState, float | None]]  # epochs, their states and validation scores
 

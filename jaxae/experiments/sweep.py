@@ -30,6 +30,7 @@ from jaxae.runs import directory, group_record
 from jaxae.training import parallel
 
 RECORD = "sweep.json"
+MOST_MEMBERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,14 @@ def parse_seeds(texts: tuple[str, ...]) -> list[int]:
     for text in texts:
         low, dots, high = text.partition("..")
         try:
-            seeds += range(int(low), int(high if dots else low) + 1)
+            found = range(int(low), int(high if dots else low) + 1)
         except ValueError:
             raise UserError(f"`seeds` {text}: neither a seed nor a range like 0..7") from None
+        if found and not 0 <= found[0] <= found[-1] < 2**32:
+            raise UserError(f"`seeds` {text}: must be at least 0 and below 2**32")
+        if len(seeds) + len(found) > MOST_MEMBERS:
+            raise UserError(f"`seeds` {text}: a sweep has at most {MOST_MEMBERS:,} members")
+        seeds += found
     if not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"`seeds` {' '.join(texts)}: names {'no seed' if not seeds else 'a seed twice'}")
     return seeds
@@ -203,7 +209,6 @@ def main() -> None:
     if not launch.resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty: name another `run_dir`, or add `resume`")
     group_record.check_group(folder / RECORD, config, ["--train.epochs"])  # the members decide about those
-    command.enable_compilation_cache()
     # on a CPU one device per core, each with a share of the members, which is faster than one member on all cores
     parallel.request_cpu_devices(os.cpu_count())
     runs = train_sweep(config, launch, folder)

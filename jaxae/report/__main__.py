@@ -34,7 +34,6 @@ def main() -> None:
         raise UserError("no run given: name the directory of at least one run")
     if out is not None and not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no directory {out.parent}")
-    command.enable_compilation_cache()
     runs = [report.load_tested_run(run_dir, arguments.data) for run_dir in run_dirs]
     pages = {run_dir / report.REPORT: report.run_page(run) for run_dir, run in zip(run_dirs, runs, strict=True)}
     if len(runs) > 1:

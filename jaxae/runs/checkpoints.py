@@ -5,13 +5,9 @@ best one up to each of them.
 """
 
 import contextlib
-import functools
 import hashlib
-import inspect
 import json
-import logging
 import shutil
-import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,7 +43,6 @@ class Checkpoints:
 
     def __init__(self, run_dir: Path, read_only: bool = False):
         """Open ``run_dir/checkpoints``, created if it is missing; `read_only` changes nothing there."""
-        _report_once()
         self.directory = (run_dir / "checkpoints").resolve()
         self._scores: dict[int, float] = {}
         self._saving: Future | None = None  # the save under way
@@ -266,19 +261,3 @@ def _explained(what: str) -> Iterator[None]:
         raise UserError(
             f"cannot write {what}: {reason}; the last checkpoint before it is intact: make room there and add `resume`"
         ) from error
-
-
-@functools.cache
-def _report_once() -> None:
-    """Keep to ourselves what Orbax, asyncio and TensorStore's threads say at length of an error that is raised too."""
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Orbax gives up on a damaged checkpoint and leaves coroutines behind, which complain whenever they are collected.
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-    report = sys.unraisablehook
-
-    def report_others(unraisable: Any) -> None:
-        if not inspect.iscoroutine(unraisable.object) and str(unraisable.exc_value) != "Event loop is closed":
-            report(unraisable)
-
-    sys.unraisablehook = report_others

@@ -3,12 +3,13 @@ fingerprint of its data), `metrics.jsonl` (its history, a record for each epoch)
 end, `summary.json` and `report.html`.
 """
 
+import atexit
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -33,8 +34,24 @@ Settings = TypeVar("Settings", Config, Launch)
 
 
 def default_run_dir(experiment: str) -> Path:
-    """Return a new directory below `runs/`, named after the experiment and the time."""
-    return Path("runs") / f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
+    """Create a directory below `runs/`, named after the experiment and the time; no other run gets it."""
+    stem = f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    run_dir = next(path for path in map(Path("runs").joinpath, names) if _is_created(path))
+    atexit.register(_remove_if_empty, run_dir.absolute())
+    return run_dir
+
+
+def _remove_if_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.rmdir()
+
+
+def _is_created(path: Path) -> bool:
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(parents=True)
+        return True
+    return False
 
 
 def is_run(run_dir: Path) -> bool:
@@ -97,8 +114,6 @@ def _record(settings: Config | Launch) -> dict[str, Any]:
 def locked_run(run_dir: Path) -> Iterator[None]:
     """Lock `run_dir`, created if it is missing, for this process and those that it works with.
 
-    The lock is on the directory itself and ends with the process, so nothing is left behind.
-
     Raises:
         UserError: if another process has locked it.
     """
@@ -107,12 +122,11 @@ def locked_run(run_dir: Path) -> Iterator[None]:
         if jax.process_index() == 0:  # process 0 holds it for all
             try:
                 held.enter_context(files.locked(run_dir))
-            except BlockingIOError:
+            except BlockingIOError as error:
+                holder = f" ({error.strerror}; delete {error.filename} if it has ended)" if error.filename else ""
                 raise UserError(
-                    f"another process is writing {run_dir}: wait until it has ended, or name another `run_dir`"
+                    f"another process is writing {run_dir}{holder}: wait until it has ended, or name another `run_dir`"
                 ) from None
-            except OSError as error:  # a file system without locks, such as some network ones
-                warnings.warn(f"{run_dir} cannot be locked ({error.strerror}): start no second run there", stacklevel=2)
         yield
 
 
@@ -127,7 +141,9 @@ def check_run_dir(run_dir: Path, resume: bool) -> None:
             raise UserError(f"{run_dir} already holds a run: add `resume` to continue it, or name another `run_dir`")
     elif run_dir.exists() and not run_dir.is_dir():
         raise UserError(f"{run_dir} is not a directory: name another `run_dir`")
-    elif run_dir.exists() and set(run_dir.iterdir()).difference(files.unfinished(run_dir / name for name in FILES)):
+    elif run_dir.exists() and set(run_dir.iterdir()).difference(
+        [run_dir / files.LOCK, *files.unfinished(run_dir / name for name in FILES)]
+    ):
         raise UserError(f"{run_dir} is not empty and holds no run: name another `run_dir`")
 
 
@@ -186,7 +202,8 @@ def claim(
         if changed := differences(old, config):
             raise UserError(f"{run_dir} holds a run that differs: {'; '.join(changed)}; name another `run_dir`")
     run_dir.mkdir(parents=True, exist_ok=True)
-    for path in files.unfinished(run_dir / name for name in FILES):
+    outdated = [run_dir / name for name in (SUMMARY, "report.html")]  # as soon as the run goes on
+    for path in [*outdated, *files.unfinished(run_dir / name for name in FILES)]:
         path.unlink(missing_ok=True)
     files.write_json(run_dir / LAUNCH, _record(dataclasses.replace(launch, resume=False, run_dir=None)))
     if data is not None:

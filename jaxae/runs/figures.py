@@ -1,4 +1,7 @@
-"""Drawings of a run, as PNG in its `figures/`: rows of images, and the curves of training."""
+"""Drawings of a run, as PNG in its `figures/`: rows of images, and the curves of training.
+
+They are drawn without pyplot, whose backend belongs to the program that calls this one.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +45,8 @@ def write_figures(
 
 def image_rows(rows: Mapping[str, Pixels], clean: Pixels | None = None):
     """Draw a labelled row of images for each of `rows`, with the metric of each image against `clean` below it."""
-    plt = pyplot()
+    from matplotlib.figure import Figure
+
     count, height, width, channels = next(iter(rows.values())).shape
     gap = max(1, width // 12)
     centres = np.arange(count) * (width + gap) + (width - 1) / 2
@@ -52,7 +56,8 @@ def image_rows(rows: Mapping[str, Pixels], clean: Pixels | None = None):
     size = (count * 1.05 + left + edge, len(rows) * (row + below) + edge)
     # computed here: for its own layout Matplotlib draws everything twice, which takes most of a figure's time
     place = {"left": left / size[0], "right": 1 - edge / size[0], "bottom": below / size[1], "top": 1 - edge / size[1]}
-    figure, axes = plt.subplots(len(rows), figsize=size, squeeze=False, gridspec_kw=place | {"hspace": below / row})
+    figure = Figure(size)
+    axes = figure.subplots(len(rows), squeeze=False, gridspec_kw=place | {"hspace": below / row})
     shown = metrics.IMAGE_METRIC
     measure = ops.jit(shown.function)
     for label, images, axis in zip(labels, rows.values(), axes[:, 0], strict=True):
@@ -72,14 +77,15 @@ def image_rows(rows: Mapping[str, Pixels], clean: Pixels | None = None):
 
 def curves(history: list[dict[str, Any]]):
     """Draw the loss and the primary metric after each epoch."""
-    plt = pyplot()
+    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     primary, error = metrics.primary(history[0]), metrics.error(history[0])
     columns = 1 if primary is error else 2
     width = 4.5 * columns
     place = {"left": 0.65 / width, "right": 1 - 0.15 / width, "bottom": 0.14, "top": 0.91, "wspace": 0.2}
-    figure, axes = plt.subplots(1, columns, figsize=(width, 3.4), squeeze=False, gridspec_kw=place)
+    figure = Figure((width, 3.4))
+    axes = figure.subplots(1, columns, squeeze=False, gridspec_kw=place)
     epochs = [record["epoch"] for record in history]
 
     def plot(axis: Any, key: str, label: str, color: str) -> None:
@@ -105,17 +111,6 @@ def curves(history: list[dict[str, Any]]):
 
 
 def save_figure(figure, path: Path) -> None:
-    """Write `figure` as PNG and free it."""
+    """Write `figure` as PNG."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=130, facecolor="white", format="png")
-    pyplot().close(figure)
-
-
-def pyplot():
-    """Return matplotlib.pyplot with a backend that needs no screen."""
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    import matplotlib.pyplot as plt
-
-    return plt

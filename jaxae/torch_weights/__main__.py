@@ -7,7 +7,6 @@ Files are PyTorch's, Lightning's (only tensors are read, no code is run), safete
 """
 
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -87,12 +86,10 @@ def import_weights(arguments: Import) -> dict[str, Any]:
     params = jax.tree.map(jnp.asarray, from_torch(files.read_weights(arguments.file, network), network))
     train = replace(arguments.train, lsuv=False, reflect_padding=arguments.train.reflect_padding or 0)
     config = Config(arguments.data, arguments.noise, train, arguments.recipe, arguments.network, arguments.seed)
-    command.enable_compilation_cache()
     experiment = experiment_for(arguments.network)
     resolved = resolve(experiment, config, Launch(arguments.place, run_dir=run_dir))
     model, test = resolved.task.model, resolved.test
-    words = ["python", "-m", "jaxae.torch_weights", *sys.argv[1:]]
-    done = running.summarize_run(resolved, params, score(model, params, test), experiment.name, words) | {"epochs": 0}
+    done = running.summarize_run(resolved, params, score(model, params, test), experiment.name) | {"epochs": 0}
     with replacing(run_dir) as folder:
         directory.claim(folder, resolved.config, resolved.launch, resolved.data)
         with Checkpoints(folder) as checkpoints:

@@ -107,7 +107,7 @@ def _import_torch() -> Any:
         import torch
     except ImportError as error:
         raise UserError(
-            "PyTorch's files need PyTorch: pip install 'jaxae[torch]', or take a .safetensors or .npz file"
+            "PyTorch's files need PyTorch: pip install -e '.[torch]', or take a .safetensors or .npz file"
         ) from error
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):  # CVE-2025-32434
         raise UserError(f"PyTorch {torch.__version__} can run code in a file that it reads: pip install 'torch>=2.6'")
@@ -118,7 +118,7 @@ def _import_safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError as error:
-        raise UserError(".safetensors files need a package: pip install 'jaxae[safetensors]'") from error
+        raise UserError(".safetensors files need a package: pip install -e '.[safetensors]'") from error
     return safetensors
 
 

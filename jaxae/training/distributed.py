@@ -157,7 +157,7 @@ def check_same(text: str) -> None:
     Raises:
         UserError: in all processes, if `text` differs between any of them.
     """
-    here = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32)
+    here = np.frombuffer(hashlib.sha256(os.fsencode(text)).digest(), np.uint32)
     if any_says(not np.array_equal(here, _broadcast(here))):
         raise UserError("the processes were given different options: start all of them with the same")
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxae import ops
+from jaxae.command import stopping
 from jaxae.data.images import Images
 from jaxae.training import distributed
 from jaxae.training.epochs import (
@@ -206,7 +207,9 @@ class Loop:
 
 
 def wait(tree: PyTree) -> None:
-    """Return when the arrays are computed; a signal can interrupt this, unlike `jax.block_until_ready`."""
+    """Return when the arrays are computed; a signal ends this with `stopping.Stopped`."""
+    stopping.check()
     while not all(leaf.is_ready() for leaf in jax.tree.leaves(tree)):
         time.sleep(POLL_SECONDS)
+        stopping.check()
     jax.block_until_ready(tree)  # raises an error that occurred in computing them

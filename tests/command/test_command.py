@@ -1,9 +1,14 @@
 import errno
+import os
 import re
 import subprocess
 import sys
+import tomllib
 import warnings
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,10 +26,20 @@ class Nothing:
     """How many."""
 
 
+def undisturbed(monkeypatch):
+    """Let `run_main` leave this process as it is."""
+    monkeypatch.setattr(command.stopping, "install", lambda: None)
+    monkeypatch.setattr(command.quiet, "quieten", lambda: None)
+    monkeypatch.setattr(command, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(command, "_is_run", False)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("TPU_LIBRARY_PATH", os.environ.get("TPU_LIBRARY_PATH", ""))
+
+
 def outcome(main, capsys, monkeypatch):
     """The status that `main` ends a command with, and what is said on standard error."""
-    monkeypatch.setattr(command.stopping, "install", lambda: None)
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    undisturbed(monkeypatch)
     with pytest.raises(SystemExit) as end:
         command.run_main(main)
     return end.value.code, capsys.readouterr().err
@@ -43,6 +58,9 @@ def raising(error):
         (UserError("--seed x:\n no seed"), "error: --seed x: no seed\n"),
         (OSError(errno.ENOSPC, "full", "a/b"), "no space left on device at a/b; free some space there"),
         (PermissionError(errno.EACCES, "no", "a"), "permission denied at a; get the permission or name another file"),
+        (PermissionError(errno.EPERM, "no", b"a"), "operation not permitted at a; get the permission or"),
+        (NotADirectoryError(errno.ENOTDIR, "no", "a"), "not a directory at a; name another file or directory"),
+        (OSError(errno.EMFILE, "many"), "too many open files; raise the limit on open files (ulimit -n)"),
         (MemoryError(), "error: out of memory; end other programs"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "error: the device is out of memory; end other programs"),
     ],
@@ -54,11 +72,28 @@ def test_what_a_user_can_mend_is_one_line_and_status_2(error, says, capsys, monk
     assert said.count("\n") == 1
 
 
-def test_a_fault_of_ours_is_not_hidden(monkeypatch):
-    monkeypatch.setattr(command.stopping, "install", lambda: None)
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    with pytest.raises(RuntimeError, match="ours"):
-        command.run_main(raising(RuntimeError("ours")))
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("ours"),
+        OSError(errno.ECONNRESET, "reset"),
+        FileNotFoundError(errno.ENOENT, "missing", command.__file__),
+        FileNotFoundError(errno.ENOENT, "missing", "/usr/lib/python3/site-packages/x/y"),
+    ],
+)
+def test_a_fault_of_ours_is_not_hidden(error, monkeypatch):
+    undisturbed(monkeypatch)
+    with pytest.raises(type(error)):
+        command.run_main(raising(error))
+
+
+def test_debug_shows_the_traceback_of_a_line(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["command", "--epochs", "3", "--debug"])
+    assert command.parse_arguments(Nothing) == Nothing(3)
+    status, said = outcome(raising(UserError("no")), capsys, monkeypatch)
+    assert status == 2
+    assert said.startswith("Traceback")
+    assert said.endswith("error: no\n")
 
 
 def test_a_warning_is_one_line(capsys, monkeypatch):
@@ -75,13 +110,76 @@ def test_a_command_line_that_is_none_is_refused_by_tyro(capsys, monkeypatch):
     assert "--epochs" in capsys.readouterr().err
 
 
-def test_output_that_nobody_reads_any_more_ends_quietly():
-    program = "from jaxae import command\ncommand.run_main(lambda: [print('x' * 1000) for _ in range(10_000)])"
-    done = subprocess.run(
-        f"{sys.executable} -c \"{program}\" | head -n 1; exit ${{PIPESTATUS[0]}}",
-        shell=True, executable="/bin/bash", capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (141, "")
+def test_a_deleted_working_directory_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    says = "error: the working directory was deleted: change to another one\n"
+    assert outcome(lambda: None, capsys, monkeypatch) == (2, says)
+
+
+@dataclass
+class Places:
+    """Places."""
+
+    @dataclass
+    class Inner:
+        place: Path | None = None
+
+    inner: Inner = field(default_factory=Inner)
+    places: tuple[Path, ...] = ()
+
+
+@pytest.mark.parametrize("option", ["--inner.place={}", "--places={}"])
+@pytest.mark.parametrize("given", ["s3://a/b", "gs://a/b", "file:///a"])
+def test_a_url_is_refused_wherever_a_path_is_taken(option, given, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["command", option.format(given)])
+    status, said = outcome(lambda: command.parse_arguments(Places), capsys, monkeypatch)
+    assert status == 2
+    assert "URLs are not supported: name a path on this machine" in said
+    assert said.count("\n") == 1
+
+
+def test_a_tilde_is_the_home_directory_wherever_it_stands(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(sys, "argv", ["command", "--inner.place=~/x", "--places", "~", "~backup.png"])
+    expected = Places(Places.Inner(Path("/home/me/x")), (Path("/home/me"), Path("~backup.png")))
+    assert command.parse_arguments(Places) == expected
+
+
+def test_a_record_names_the_command_or_that_there_was_none(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["a notebook's", "-f", "x.json"])
+    assert command.command_line() == "called from Python"
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("jaxae.data.__main__", None))
+    monkeypatch.setattr(sys, "argv", ["/path", "a b"])
+    outcome(lambda: print(command.command_line(), file=sys.stderr), capsys, monkeypatch)
+    assert command.command_line() == "python -m jaxae.data 'a b'"
+
+
+TWICE = """
+import pathlib, sys, warnings, jax
+from jaxae import command
+
+def compile():
+    jax.clear_caches()
+    jax.jit(lambda x: x + 1)(1.0)
+
+command.enable_compilation_cache()
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+compile()
+[entry] = pathlib.Path(sys.argv[1]).iterdir()
+whole = entry.read_bytes()
+entry.write_bytes(whole[:100])
+with warnings.catch_warnings(record=True) as seen:
+    compile()
+assert "Error reading persistent compilation cache" in str(seen[0].message)
+warnings.simplefilter("error")
+compile()
+"""
+
+
+def test_a_damaged_entry_of_the_compilation_cache_is_written_anew(tmp_path):
+    variables = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "PYTHONPATH": "."}
+    subprocess.run([sys.executable, "-c", TWICE, tmp_path], env=variables, check=True)
 
 
 def test_every_command_is_listed_with_a_line():
@@ -91,11 +189,38 @@ def test_every_command_is_listed_with_a_line():
     assert all(len(text) > 10 for _, text in lines)
 
 
+def test_commands_are_found_from_the_folder_that_holds_the_clone():
+    """There a clone `jaxae` looks like a package; setuptools' editable installs come after it, hatchling's before."""
+    assert tomllib.loads(Path("pyproject.toml").read_text())["build-system"]["build-backend"] == "hatchling.build"
+
+
 def test_the_processor_has_a_name():
     device = machine.device()
     assert device["platform"] == "cpu"
     assert device["kind"] == machine.processor() not in ("", "cpu")
     assert machine.versions(("numpy", "no-such-package"))["no-such-package"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "group", "names", "limit", "free"),
+    [
+        ("0::/job\n", "", ("max", "current"), "1000", 800),
+        ("0::/job/step\n", "job", ("max", "current"), "1000", 800),
+        ("0::/job\n", "job", ("max", "current"), "max", 10_000),
+        ("1:cpu:/a\n2:memory:/job\n", "memory/job", ("limit_in_bytes", "usage_in_bytes"), "500", 300),
+        ("0::/job\n", "other", ("max", "current"), "1000", 10_000),
+    ],
+)
+def test_free_memory_is_that_of_the_container(tmp_path, monkeypatch, line, group, names, limit, free):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=10_000))
+    folder = tmp_path / "sys/fs/cgroup" / group
+    folder.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(line)
+    (folder / f"memory.{names[0]}").write_text(f"{limit}\n")
+    (folder / f"memory.{names[1]}").write_text("600\n")
+    (folder / "memory.stat").write_text("anon 200\ninactive_file 300\nactive_file 100\n")
+    assert machine.free_memory(tmp_path) == free
 
 
 @pytest.fixture

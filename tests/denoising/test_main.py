@@ -1,7 +1,6 @@
 """Denoising pictures, as a function and as a command."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -162,9 +161,9 @@ def test_a_ready_network_is_trained_once_into_the_users_cache(photos, tmp_path, 
         run_dir = Path(arguments[arguments.index("--run-dir") + 1])
         write_run(run_dir, "cifar")
         write_json(run_dir / directory.SUMMARY, {})
-        return subprocess.CompletedProcess(arguments, 0)
+        return 0
 
-    monkeypatch.setattr(ready.subprocess, "run", train)
+    monkeypatch.setattr(ready.stopping, "run_program", train)
     for out in ("one", "two"):
         assert denoising.denoise_files(ask(Path("ready"), photos, out=tmp_path / out))["images"] == 3
     assert len(calls) == 1

@@ -15,7 +15,17 @@ SWEEP = "jaxae.experiments.sweep"
 
 def test_seeds_are_numbers_and_ranges():
     assert sweep.parse_seeds(("0..2", "7")) == [0, 1, 2, 7]
-    for bad in ((), ("x",), ("3..1",), ("0..2", "1"), ("1.5",)):
+    for bad in (
+        (),
+        ("x",),
+        ("3..1",),
+        ("0..2", "1"),
+        ("1.5",),
+        ("0..4000000000",),
+        ("-1",),
+        (f"{2**32}",),
+        ("0..1e9",),
+    ):
         with pytest.raises(UserError, match="`seeds`"):
             sweep.parse_seeds(bad)
 

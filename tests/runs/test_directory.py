@@ -1,10 +1,11 @@
 import dataclasses
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
-from jaxae import extensions
+from jaxae import extensions, files
 from jaxae.config import Config, DataConfig, DataPlace, Launch, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
 from jaxae.runs import directory
@@ -168,3 +169,27 @@ def test_what_a_killed_process_left_half_written_is_no_obstacle(launch):
     (launch.run_dir / f".{2**40}-config.json").write_text("{")
     claim(CONFIG, resumed(launch))
     assert sorted(path.name for path in launch.run_dir.iterdir()) == ["config.json", "launch.json"]
+
+
+def test_two_runs_of_the_same_second_get_directories_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(directory.time, "strftime", lambda _: "now")
+    names = [directory.default_run_dir("mnist_denoise") for _ in range(3)]
+    assert [path.name for path in names] == ["mnist_denoise-now", "mnist_denoise-now-2", "mnist_denoise-now-3"]
+    assert all(path.is_dir() for path in names)
+
+
+def test_a_result_goes_as_soon_as_its_run_goes_on(launch):
+    claim(CONFIG, launch)
+    for name in ("summary.json", "report.html"):
+        (launch.run_dir / name).write_text("of fewer epochs")
+    claim(CONFIG, resumed(launch))
+    assert sorted(path.name for path in launch.run_dir.iterdir()) == ["config.json", "launch.json"]
+
+
+def test_a_lock_that_is_a_file_is_named(launch, monkeypatch):
+    monkeypatch.setattr(files, "NO_LOCKS", (errno.EAGAIN,))  # the error of a lock that is held
+    with directory.locked_run(launch.run_dir), directory.locked_run(launch.run_dir):
+        directory.check_run_dir(launch.run_dir, resume=False)  # the file does not make it another's
+        with pytest.raises(UserError, match=r"\(process \d+ on .*; delete .*/\.lock if it has ended\)"):
+            directory.locked_run(launch.run_dir).__enter__()

@@ -19,4 +19,3 @@ def test_a_row_shows_each_image_in_its_place_with_its_psnr(channels):
     assert [label.get_text() for label in darker.get_xticklabels()] == ["20.0 dB"] * 3
     assert [label.get_text() for label in original.get_xticklabels()] == [""] * 3
     assert darker.get_ylabel() == "darker"
-    figures.pyplot().close(figure)

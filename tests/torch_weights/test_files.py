@@ -22,7 +22,7 @@ from tests.torch_weights.state_dicts import named, state_dict_of
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'jaxae[torch]'")
+    return pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[torch]'")
 
 
 @pytest.fixture

@@ -201,5 +201,7 @@ def bench(work: Path) -> Iterator[Bench]:
         patched.setattr(preparation, "_build", unprepared)
         patched.setattr(command, "enable_compilation_cache", lambda: None)
         patched.setattr("jaxae.command.stopping.install", lambda: None)
+        patched.setattr("jaxae.command.quiet.quieten", lambda: None)
+        patched.setenv("MPLBACKEND", "agg")  # undone after `run_main` has set it
         patched.setattr(warnings, "showwarning", warnings.showwarning)  # restored after `run_main` has set its own
         yield Bench(work)

@@ -39,6 +39,7 @@ SENSIBLE = {
     "--devices": ["1", "0", "3", "1000"],
     "--resume": [],
     "--noise.clip": [],
+    "--init-from": ["s3://a/b", "~/none", "~nobody/none", "file:///a"],
     "--no-such-option": ["1"],
 }
 PROGRAMS = {
@@ -60,6 +61,7 @@ WORDS = [
     *("--out", "nowhere", "import", "export", "w.npz", "w.onnx", "--checkpoint", "best", "--network", "cifar"),
     *("--overwrite", "--add-noise", "--run-dir", "--data.name", "--limit", "--resume"),
     *("--train.reflect-padding", "2", "--data.dir", "--train.epochs"),
+    *("s3://bucket/x", "gs://bucket/x", "file:///x", "~/nowhere", "~nobody/x", "0..4000000000"),
 ]
 
 
