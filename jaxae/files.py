@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part. If the block fails nothing is left behind. The new file is
     on the disk when this returns, so that it survives a power cut.
     """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(_shortened(f".{os.getpid()}-{path.name}"))
     try:
         yield temporary
         sync_tree(temporary)
@@ -37,6 +37,11 @@ def replacing(path: Path) -> Iterator[Path]:
             _remove(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _shortened(name: str) -> str:
+    """A name of at most 255 bytes, as file systems have them."""
+    return name if len(os.fsencode(name)) < 256 else os.fsencode(name)[:250].decode(errors="ignore")
 
 
 def _remove(folder: Path, seconds: float = 1.0) -> None:

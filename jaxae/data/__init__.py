@@ -8,7 +8,7 @@ set (`digits`), `folder:PATH`, `pairs:NOISY,CLEAN`, or a name of a source that w
 from jaxae.data import catalog, folder, pairs  # noqa: F401 (each registers its source)
 from jaxae.data.dataset import Dataset, Options, find_source, open, source
 from jaxae.data.images import Images, check_images
-from jaxae.data.pictures.scientific import parse_value_range
+from jaxae.data.pictures.picture import parse_value_range
 from jaxae.data.places import Entry, available, default_data_dir
 from jaxae.data.preparation import prepare
 

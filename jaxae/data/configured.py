@@ -9,7 +9,7 @@ from jaxae.config import DataConfig, DataPlace
 from jaxae.data.dataset import Dataset
 from jaxae.data.dataset import open as open_dataset
 from jaxae.data.images import Images, check_images
-from jaxae.data.pictures.scientific import parse_value_range
+from jaxae.data.pictures.picture import parse_value_range
 from jaxae.data.stream import fits_device, fits_host
 from jaxae.errors import UserError
 
@@ -88,6 +88,8 @@ def load_training(dataset: Dataset, config: DataConfig, placement: str, seed: in
         images = check_images(dataset.records("train", config.limit), dataset.name)
     else:
         images = load_shared(dataset, "train").take(slice(config.limit))
+        if streamed and images.clean.dtype != np.uint8:
+            raise UserError(f"{dataset.name}: images of 16 bits are not streamed: use `placement` device")
     if config.validation is None:
         return TrainingData(images, None, streamed)
     count = round(config.validation * images.count)

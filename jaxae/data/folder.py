@@ -25,7 +25,7 @@ from jaxae.files import name_some
 
 CACHE_LIMIT = 2 * 10**9  # bytes of all that is kept of folders
 CACHE_WORTH = 1.0  # seconds of reading; what takes less is not kept
-CACHE_VERSION = 3  # of how pictures become arrays: another one makes every entry anew
+CACHE_VERSION = 4  # of how pictures become arrays: another one makes every entry anew
 
 Outcomes = dict[str, list]  # by file: the number of its images and the notes on it, or 0 and why it is unreadable
 
@@ -172,7 +172,14 @@ def _decode(dataset: PictureDataset) -> tuple[Images | None, Outcomes]:
     if not images:
         return None, outcomes
     clean, noisy = zip(*images, strict=True)
-    return Images(np.concatenate(clean), None if noisy[0] is None else np.concatenate(noisy)), outcomes
+    return Images(_joined(clean), None if noisy[0] is None else _joined(noisy)), outcomes
+
+
+def _joined(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    """All images in one array, of 16 bits if some have 16."""
+    if len({array.dtype for array in arrays}) > 1:
+        arrays = tuple(array if array.dtype == np.uint16 else array.astype(np.uint16) * 257 for array in arrays)
+    return np.concatenate(arrays)
 
 
 def _settle(dataset: PictureDataset, images: Images | None, outcomes: Outcomes) -> tuple[Images, FileSplit]:
