@@ -15,7 +15,7 @@ LARGE = 4  # a picture this many times the wanted size along its shorter side gi
 CROPS = 8  # of a large picture
 HIDDEN = 1 / 16  # where alpha varies by more but its picture on white by less, white hides it
 PIECES = 64  # at most, of one picture
-LUMINANCE = np.float32([0.299, 0.587, 0.114])  # of red, green and blue: ITU-R BT.601
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue: ITU-R BT.601
 
 Shape = tuple[int, int, int]  # height, width, channels
 Cut = tuple[list[Images], tuple[str, ...]]  # what each page of a picture gives, and notes on the picture

@@ -8,7 +8,9 @@ import functools
 import gzip
 import hashlib
 import itertools
+import re
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +32,8 @@ CIFAR = {
     "cifar10": (BATCHES, {".bin": ["batches.meta.txt"], "": ["batches.meta"]}, [""]),
     "cifar100": ({"train": ["train"], "test": ["test"]}, NAMES_100, ["coarse_", "fine_"]),
 }
+
+IDX = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")  # MNIST's files
 
 Files = dict[str, Callable[[], bytes]]  # the files of a folder or an archive, by name, to be read when asked for
 
@@ -100,11 +104,17 @@ def _read(name: str, place: Path) -> Decoded | None:
         # Kaggle's folders have the name of the one file in each.
         inside = (path for path in [*place.glob("*ubyte/*"), *place.iterdir()] if path.is_file())
         files = {path.name: path.read_bytes for path in inside if path.stat().st_size <= LARGEST}
-    elif name in CIFAR and place.name.endswith((".tar.gz", ".tgz", ".tar")):
+    elif place.name.endswith((".tar.gz", ".tgz", ".tar")):
         with tarfile.open(place) as archive:
             for member in archive:
-                if member.isfile() and member.size <= LARGEST and (content := archive.extractfile(member)):
-                    files[Path(member.name).name] = functools.partial(bytes, content.read())
+                part = Path(member.name).name
+                if member.isfile() and _is_part(name, part, member.size) and (content := archive.extractfile(member)):
+                    files[part] = functools.partial(bytes, content.read())
+    elif place.suffix == ".zip":
+        with zipfile.ZipFile(place) as archive:
+            for entry in archive.infolist():
+                if _is_part(name, part := Path(entry.filename).name, entry.file_size):
+                    files[part] = functools.partial(bytes, archive.read(entry))
     elif name not in CIFAR and place.suffix == ".npz":  # Keras's
         with np.load(place, allow_pickle=False) as arrays:
             if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays.files):
@@ -112,11 +122,15 @@ def _read(name: str, place: Path) -> Decoded | None:
     return _cifar(name, files) if name in CIFAR else _mnist(files)
 
 
+def _is_part(name: str, file: str, size: int) -> bool:
+    return size <= LARGEST and (name in CIFAR or IDX.fullmatch(file) is not None)
+
+
 def _mnist(files: Files) -> Decoded | None:
     """MNIST's format: four files, gzipped or not, whose names begin with that of their split."""
     arrays: dict[tuple[str, int], np.ndarray] = {}
     for file, read in files.items():
-        if "ubyte" in file:
+        if IDX.fullmatch(file):  # and not `._train…`, `….part` or `….sha256`
             array = read_idx(read(), file)
             role = ("train" if file.startswith("train") else "test", array.ndim)
             if not np.array_equal(arrays.setdefault(role, array), array):

@@ -43,7 +43,7 @@ def default_data_dir() -> Path:
 
 def data_dirs(data_dir: Path | None) -> list[Path]:
     """Where prepared data sets are searched: in `data_dir`, or by default in `default_data_dir` and TFDS's own."""
-    if data_dir is None and "TFDS_DATA_DIR" in os.environ:
+    if data_dir is None and os.environ.get("TFDS_DATA_DIR"):
         data_dir = Path(os.environ["TFDS_DATA_DIR"]).expanduser()
     own, theirs = (parent / "tensorflow_datasets" for parent in (files.user_data(), Path.home()))
     return [own, theirs] if data_dir is None else [data_dir]

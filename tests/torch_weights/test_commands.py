@@ -113,7 +113,7 @@ def test_only_state_dicts_are_exported(tmp_path, name, message):
 
 
 def test_an_export_says_what_reflect_padding_is_in_pytorch(tmp_path):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'jaxae[torch]'")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[torch]'")
     from benchmarks.torch_models import NETWORKS
 
     write_run(tmp_path / "run", "cifar", reflect_padding=4)

@@ -22,7 +22,7 @@ NAMES = sorted(networks.NETWORKS)
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'jaxae[torch]'")
+    return pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[torch]'")
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def write_npz(path: Path, stored: Stored) -> None:
     values = np.split(np.concatenate([x.ravel() for x in stored.arrays]), ends)  # and nothing behind the last end
     arrays = {name: part.reshape(shape) for part, (name, shape) in zip(values, shapes.items(), strict=False)}
     with path.open("wb") as file:
-        (np.savez_compressed if compressed else np.savez)(file, **arrays)
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_pnm(path: Path, notes: list[str], draft: int | None) -> Stored:
