@@ -99,8 +99,8 @@ class FolderDataset(PictureDataset):
     Each picture is turned upright (EXIF), laid on white where it is transparent (on black where white would hide it),
     cut around its middle to the aspect of the image shape, and resized. One channel means luminance (ITU-R BT.601). A
     picture that is at least four times as large as the image shape gives eight images: the middle, and random crops of
-    a quarter to the whole of its shorter side. Of an animation the first frame is read, of a TIFF every page. A
-    floating-point picture with values outside of the value range is unreadable.
+    a quarter to the whole of its shorter side. Every page of a TIFF is read. A picture with values beyond the value
+    range is unreadable. If some pictures have more than 8 bits, all images have 16.
 
     With `resize=False` each picture gives pieces of the image shape.
     """

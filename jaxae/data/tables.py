@@ -83,7 +83,7 @@ class ParquetDataset(TableDataset):
         rows = parquet.read_table(file).to_pydict()
         column = next(x for x in rows.values() if isinstance(x[0], dict) and isinstance(x[0].get("bytes"), bytes))
         encoded = (np.frombuffer(cell["bytes"], np.uint8) for cell in column)
-        images = np.stack([cv2.imdecode(each, cv2.IMREAD_UNCHANGED) for each in encoded])
+        images = np.stack([np.asarray(cv2.imdecode(each, cv2.IMREAD_UNCHANGED)) for each in encoded])
         labels = next((x for name, x in rows.items() if name.endswith("label")), None)
         images = images[..., None] if images.ndim == 3 else images[..., ::-1]  # OpenCV's order is blue, green, red
         return images, None if labels is None else np.array(labels, np.int64)

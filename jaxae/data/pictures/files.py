@@ -73,7 +73,7 @@ def read_picture(path: Path, value_range: ValueRange | None = None, draft: int |
     """
     with naming(path):
         kind, losses, notes = find_format(path), [], []
-        stored = kind.read(path, losses, draft)
+        stored = kind.read(path, losses, **{"draft": draft} if kind.is_lossy else {})
         pages = [split_alpha(array) for array in stored.arrays]
         values = [each for each, _ in pages]
         if len({each.dtype for each in values}) > 1:
@@ -108,7 +108,7 @@ def write_picture(path: Path, file: PictureFile, restored: list[Float32[np.ndarr
     with replacing(path) as temporary:
         try:
             file.format.write(temporary, file.stored._replace(arrays=arrays))
-            again = file.format.read(temporary, [], None).arrays
+            again = file.format.read(temporary, []).arrays
         except OSError as error:
             if error.errno is not None:  # no space, no right: of the place, and not of the picture
                 raise

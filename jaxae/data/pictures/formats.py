@@ -17,8 +17,8 @@ class Format(NamedTuple):
         name: Its name.
         suffixes: What its files end in.
         magic: A pattern of its first bytes.
-        read: Reads a file; appends to `notes` what is not carried over. A photograph need not be decoded any larger
-            than `draft` pixels a side.
+        read: Reads a file; appends to its second argument a line for all that is not carried over. The reader of a
+            lossy format takes `draft`: the picture need not be decoded any larger than this many pixels a side.
         write: Writes what `read` returned, with other arrays.
         is_lossy: Whether values change a little as they are written.
     """
@@ -26,7 +26,7 @@ class Format(NamedTuple):
     name: str
     suffixes: tuple[str, ...]
     magic: bytes
-    read: Callable[[Path, list[str], int | None], Stored]
+    read: Callable[..., Stored]
     write: Callable[[Path, Stored], None]
     is_lossy: bool = False
 

@@ -55,7 +55,7 @@ def pixels(image: Any) -> np.ndarray:
     return values.reshape(*values.shape[:2], -1)
 
 
-def _read(kind: str, path: Path, notes: list[str], draft: int | None) -> Stored:
+def _read(kind: str, path: Path, notes: list[str], draft: int | None = None) -> Stored:
     with path.open("rb") as file, opened(file, kind) as image:
         options = {name: image.info[name] for name in _METADATA if image.info.get(name)}
         lost = ["data beside the picture, such as depth and gain maps"] * any(map(image.info.get, _BESIDE))
@@ -93,7 +93,7 @@ def _write(kind: str, path: Path, stored: Stored) -> None:
     image.save(path, kind, **{"quality": 95} | stored.extras)
 
 
-def _read_heic(path: Path, notes: list[str], draft: int | None) -> Stored:
+def _read_heic(path: Path, notes: list[str], draft: int | None = None) -> Stored:
     try:
         import pillow_heif
     except ImportError as error:

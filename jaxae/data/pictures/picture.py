@@ -13,15 +13,6 @@ ValueRange = tuple[float, float]
 SPAN = "its lowest value is taken for black and its highest for white: give `data.range` LOW,HIGH for others"
 STATED = "black and white are those that the file states: give `data.range` LOW,HIGH for others"
 EIGHT_BITS = "8-bit values go from 0 to 255, whatever `data.range`"
-_UPRIGHT = {
-    2: lambda x: x[:, ::-1],
-    3: lambda x: x[::-1, ::-1],
-    4: lambda x: x[::-1],
-    5: lambda x: x.swapaxes(0, 1),
-    6: lambda x: np.rot90(x, -1),
-    7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
-    8: lambda x: np.rot90(x),
-}
 
 
 class Stored(NamedTuple):
@@ -80,7 +71,9 @@ def _working_type(dtype: np.dtype) -> type:
 def turn(pixels: np.ndarray, orientation: int, undo: bool = False) -> np.ndarray:
     """Turn pixels upright from an EXIF orientation, 1 to 8, or back."""
     orientation = {6: 8, 8: 6}.get(orientation, orientation) if undo else orientation
-    return np.ascontiguousarray(_UPRIGHT[orientation](pixels)) if orientation in _UPRIGHT else pixels
+    pixels = pixels.swapaxes(0, 1) if orientation > 4 else pixels
+    down, right = (-1 if orientation in mirrored else 1 for mirrored in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    return np.ascontiguousarray(pixels[::down, ::right])
 
 
 def split_alpha(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -34,9 +34,8 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def read_png(path: Path, notes: list[str], draft: int | None) -> Stored:
+def read_png(path: Path, notes: list[str]) -> Stored:
     """Read a PNG; see `Format`. A palette becomes RGB, and a transparent color alpha."""
-    del draft
     content = path.read_bytes()
     depth, colour = content[24:26] or (0, 0)
     with photos.opened(io.BytesIO(content), "PNG") as image:

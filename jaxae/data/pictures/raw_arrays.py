@@ -21,9 +21,9 @@ def _as_pages(array: np.ndarray, name: str) -> list[np.ndarray]:
     return list(array.reshape(-1, *size, channels))
 
 
-def read_npy(path: Path, notes: list[str], draft: int | None) -> Stored:
+def read_npy(path: Path, notes: list[str]) -> Stored:
     """Read the array in an .npy file; see `Format`."""
-    del notes, draft
+    del notes
     array = np.load(path, allow_pickle=False)
     pages = _as_pages(array, "the array")
     return Stored(pages, 1, array.shape)
@@ -35,9 +35,9 @@ def write_npy(path: Path, stored: Stored) -> None:
         np.save(file, np.stack(stored.arrays).reshape(stored.extras))
 
 
-def read_npz(path: Path, notes: list[str], draft: int | None) -> Stored:
+def read_npz(path: Path, notes: list[str]) -> Stored:
     """Read all arrays in an .npz file, each as one in an .npy file; see `Format`."""
-    del notes, draft
+    del notes
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
         compressed = any(entry.compress_type for entry in archive.zip.infolist())
@@ -57,9 +57,9 @@ def write_npz(path: Path, stored: Stored) -> None:
         (np.savez_compressed if compressed else np.savez)(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
-def read_pnm(path: Path, notes: list[str], draft: int | None) -> Stored:
+def read_pnm(path: Path, notes: list[str]) -> Stored:
     """Read a binary PGM or PPM; see `Format`. https://netpbm.sourceforge.net/doc/ppm.html"""
-    del notes, draft
+    del notes
     content = path.read_bytes()
     header = _HEADER.match(content)
     if header is None:

@@ -22,20 +22,20 @@ _STORAGE = {*range(254, 260), 262, *range(263, 267), 273, *range(277, 280), 284,
 _STORAGE |= {*range(322, 329), 330, *range(332, 340), 342, 347, *range(512, 522), *range(529, 533), 32997, 40965}
 
 
-def read_tiff(path: Path, notes: list[str], draft: int | None) -> Stored:
+def read_tiff(path: Path, notes: list[str]) -> Stored:
     """Read the pages of a TIFF; see `Format`.
 
     Raises:
         UserError: The file is a camera's raw file, cut off, or has channels that are not gray, a palette, RGB or YCbCr.
     """
     import tifffile
+    from PIL import Image
 
-    del draft
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said in one line, here
     arrays, directories, states = [], [], set()
     with tifffile.TiffFile(path) as file:
         pages: list[Any] = [page.aspage() for page in file.pages]
-        if any(page.photometric in _RAW or _DNG in page.tags for page in pages):
+        if any(page.photometric in _RAW or _DNG in page.tags or (page.subifds and page.subfiletype) for page in pages):
             raise UserError("a camera's raw file (DNG and others): develop it, and save it as TIFF or PNG")
         whole = [page for page in pages if len(pages) == 1 or not page.subfiletype & 0b101]
         if not whole:
@@ -48,7 +48,9 @@ def read_tiff(path: Path, notes: list[str], draft: int | None) -> Stored:
         is_stack = len(pages) == 1 and values > pages[0].size  # as ImageJ stores large ones
         if not is_stack and values > sum(page.size for page in pages):
             raise UserError("it refers to planes of other files; save it as one stack")
-        _check_size(values if is_stack else sum(page.imagelength * page.imagewidth for page in whole))
+        most = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)  # Pillow's own limit for one picture
+        if (values if is_stack else sum(page.imagelength * page.imagewidth for page in whole)) > most:
+            raise UserError(f"its pages have more than {most / 1e6:,.0f} megapixels; split it")
         for page in whole:
             planes = _decode(page, file, is_stack)
             options = _options(page, file, planes.shape[-1])
@@ -60,14 +62,6 @@ def read_tiff(path: Path, notes: list[str], draft: int | None) -> Stored:
         ((orientation, inverted),) = states
         stated = None if arrays[0].dtype == np.uint8 else _stated(file, whole[0])
         return Stored(arrays, orientation, (file.byteorder, file.is_bigtiff, directories), stated, inverted)
-
-
-def _check_size(pixels: int) -> None:
-    from PIL import Image
-
-    most = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)  # Pillow's own limit for one picture
-    if pixels > most:
-        raise UserError(f"its pages have more than {most / 1e6:,.0f} megapixels; split it")
 
 
 def _decode(page: Any, file: Any, is_stack: bool) -> np.ndarray:
