@@ -4,13 +4,12 @@ These are the official files, unpacked or packed again, and the files of torchvi
 official if its content is: see `content_digest`.
 """
 
-import functools
 import gzip
 import hashlib
 import itertools
 import re
-import tarfile
-import zipfile
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from jaxae.errors import UserError
 
 DEPTH = 4  # folders below the one that is named
 LARGEST = 2**28  # bytes of a file that is taken for part of such a data set
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 SPLITS = ("train", "test")
 PIXELS = 32 * 32 * 3
 # CIFAR's parts of each split, its files with the names of classes, binary and pickled, and what precedes "labels" there
@@ -77,7 +77,11 @@ def find_layouts(name: str, path: Path) -> list[OfficialData]:
     found, broken = [], []
     for place in [path] if path.is_file() else _places(path, DEPTH):
         try:
-            if splits_and_classes := _read(name, place):
+            if place.name.endswith(ARCHIVES) and place.is_file():
+                with tempfile.TemporaryDirectory() as folder:
+                    shutil.unpack_archive(place, folder, filter=None if place.suffix == ".zip" else "data")
+                    found += [each._replace(where=place) for each in find_layouts(name, Path(folder))]
+            elif splits_and_classes := _read(name, place):
                 found.append(OfficialData(*splits_and_classes, place))
         except Exception as error:  # readers raise errors of any type on broken files, or on those of other programs
             said = str(error) or type(error).__name__
@@ -104,26 +108,11 @@ def _read(name: str, place: Path) -> Decoded | None:
         # Kaggle's folders have the name of the one file in each.
         inside = (path for path in [*place.glob("*ubyte/*"), *place.iterdir()] if path.is_file())
         files = {path.name: path.read_bytes for path in inside if path.stat().st_size <= LARGEST}
-    elif place.name.endswith((".tar.gz", ".tgz", ".tar")):
-        with tarfile.open(place) as archive:
-            for member in archive:
-                part = Path(member.name).name
-                if member.isfile() and _is_part(name, part, member.size) and (content := archive.extractfile(member)):
-                    files[part] = functools.partial(bytes, content.read())
-    elif place.suffix == ".zip":
-        with zipfile.ZipFile(place) as archive:
-            for entry in archive.infolist():
-                if _is_part(name, part := Path(entry.filename).name, entry.file_size):
-                    files[part] = functools.partial(bytes, archive.read(entry))
     elif name not in CIFAR and place.suffix == ".npz":  # Keras's
         with np.load(place, allow_pickle=False) as arrays:
             if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays.files):
                 return _labeled({split: (arrays[f"x_{split}"], arrays[f"y_{split}"]) for split in SPLITS})
     return _cifar(name, files) if name in CIFAR else _mnist(files)
-
-
-def _is_part(name: str, file: str, size: int) -> bool:
-    return size <= LARGEST and (name in CIFAR or IDX.fullmatch(file) is not None)
 
 
 def _mnist(files: Files) -> Decoded | None:

@@ -11,6 +11,7 @@ from jaxtyping import Int64, UInt8
 
 from jaxae.data.dataset import Dataset, Options, source
 from jaxae.data.images import Images
+from jaxae.data.pictures.files import naming
 from jaxae.errors import UserError
 
 Rows = tuple[UInt8[np.ndarray, "n h w c"], Int64[np.ndarray, " n"] | None]  # images, and labels if there are any
@@ -55,14 +56,10 @@ class TableDataset(Dataset):
 def _read(kind: type[TableDataset], files: tuple[Path, ...]) -> Rows:
     parts = []
     for file in files:
-        try:
+        with naming(file):
             parts.append(kind.read(file))
-        except UserError as error:
-            raise UserError(f"{file}: {error}") from error
-        except Exception as error:  # whatever the readers make of broken files
-            raise UserError(f"{file} is damaged, or no table of images: {error}") from error
     images, labels = zip(*parts, strict=True)
-    return np.concatenate(images), None if any(each is None for each in labels) else np.concatenate(labels)
+    return np.concatenate(images), None if labels[0] is None else np.concatenate(labels)
 
 
 @source("parquet")

@@ -103,11 +103,10 @@ def state_dict_bytes(state_dict: Mapping[str, np.ndarray], suffix: str) -> bytes
     return buffer.getvalue()
 
 
-def _import_torch(path: Path | None = None) -> Any:
+def _import_torch(what: str = "PyTorch's files need") -> Any:
     try:
         import torch
     except ImportError as error:
-        what = "PyTorch's files need" if path is None else f"{path} is neither safetensors nor .npz, and needs"
         remedy = "pip install -e '.[torch]', or take a .safetensors or .npz file"
         raise UserError(f"{what} PyTorch: {remedy}") from error
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):  # CVE-2025-32434
@@ -124,7 +123,7 @@ def _import_safetensors() -> Any:
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    torch = _import_torch(path)
+    torch = _import_torch(f"{path} is neither safetensors nor .npz, and needs")
     # a file, since torch reads a path that ends in .safetensors by other means
     with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
         content = torch.load(file, map_location="cpu", weights_only=True)

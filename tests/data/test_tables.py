@@ -111,9 +111,9 @@ def test_a_table_without_labels_has_none(tmp_path):
         ("train.csv", b"label,pixel0\n1,2,3,4\n", "train.csv: rows of 2 cells are no square images"),
         ("train.csv", b"label,a,b\n1,2,3\n", "train.csv: rows of 3 cells are no square images"),
         ("train.csv", b"label,a\n1,256\n", "train.csv: rows of 2 cells are no square images of values from 0 to 255"),
-        ("train.csv", b"label,a\n1,x\n", "train.csv is damaged, or no table of images: could not convert"),
-        ("train.csv", b"", "train.csv is damaged, or no table of images"),
-        ("train.parquet", b"PAR1", "train.parquet is damaged, or no table of images"),
+        ("train.csv", b"label,a\n1,x\n", "train.csv: could not convert string"),
+        ("train.csv", b"", "train.csv: "),
+        ("train.parquet", b"PAR1", "train.parquet: "),
     ],
 )
 def test_what_is_no_table_is_named(tmp_path, name, content, says):

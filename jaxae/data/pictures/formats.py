@@ -39,8 +39,8 @@ FORMATS = (
     Format("TIFF", (".tif", ".tiff"), rb"II[*+]\0..(?!..CR)|MM\0[*+]", tiff.read_tiff, tiff.write_tiff),
     Format("BMP", (".bmp",), rb"BM", *photos.BMP),
     Format("PGM, PPM", (".pgm", ".ppm"), rb"P[56]\s", raw_arrays.read_pnm, raw_arrays.write_pnm),
-    Format("NumPy array", (".npy",), rb"\x93NUMPY", raw_arrays.read_npy, raw_arrays.write_npy),
-    Format("NumPy archive", (".npz",), rb"PK\x03\x04", raw_arrays.read_npz, raw_arrays.write_npz),
+    Format("NumPy array", (".npy",), rb"\x93NUMPY", raw_arrays.read_numpy, raw_arrays.write_numpy),
+    Format("NumPy archive", (".npz",), rb"PK\x03\x04", raw_arrays.read_numpy, raw_arrays.write_numpy),
 )
 SUFFIXES = frozenset(suffix for each in FORMATS for suffix in each.suffixes)
 _OTHERS = {

@@ -12,49 +12,33 @@ _GAP = rb"(?:\s|#[^\n]*\n)+"
 _HEADER = re.compile(rb"P([56])" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)\s")
 
 
-def _as_pages(array: np.ndarray, name: str) -> list[np.ndarray]:
-    if array.ndim < 2 or (array.ndim > 2 and array.shape[-1] in (2, 4)):
-        want = "[height, width], [height, width, 1 or 3] or a stack of these"
-        raise UserError(f"{name} has the shape {array.shape}: a picture has {want}")
-    channels = array.shape[-1] if array.ndim > 2 and array.shape[-1] in (1, 3) else 1
-    size = array.shape[-3:-1] if array.ndim > 2 and array.shape[-1] in (1, 3) else array.shape[-2:]
-    return list(array.reshape(-1, *size, channels))
-
-
-def read_npy(path: Path, notes: list[str]) -> Stored:
-    """Read the array in an .npy file; see `Format`."""
+def read_numpy(path: Path, notes: list[str]) -> Stored:
+    """Read the array in an .npy file, or all arrays in an .npz file; see `Format`."""
     del notes
-    array = np.load(path, allow_pickle=False)
-    pages = _as_pages(array, "the array")
-    return Stored(pages, 1, array.shape)
+    with path.open("rb") as file:
+        content = np.load(file, allow_pickle=False)
+        is_archive, save = not isinstance(content, np.ndarray), np.save
+        arrays = dict(content) if is_archive else {"the array": content}
+        if is_archive:
+            save = np.savez_compressed if any(x.compress_type for x in content.zip.infolist()) else np.savez
+    pages = []
+    for name, array in arrays.items():
+        coloured = array.ndim > 2 and array.shape[-1] in (1, 3)
+        if array.ndim < 2 or (array.ndim > 2 and array.shape[-1] in (2, 4)):
+            want = "[height, width], [height, width, 1 or 3] or a stack of these"
+            raise UserError(f"{name} has the shape {array.shape}: a picture has {want}")
+        pages += list(array.reshape(-1, *(array.shape[-3:] if coloured else (*array.shape[-2:], 1))))
+    return Stored(pages, extras=({name: array.shape for name, array in arrays.items()}, save))
 
 
-def write_npy(path: Path, stored: Stored) -> None:
-    """Write an array of the shape that was read; see `Format`."""
-    with path.open("wb") as file:
-        np.save(file, np.stack(stored.arrays).reshape(stored.extras))
-
-
-def read_npz(path: Path, notes: list[str]) -> Stored:
-    """Read all arrays in an .npz file, each as one in an .npy file; see `Format`."""
-    del notes
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-        compressed = any(entry.compress_type for entry in archive.zip.infolist())
-    pages = [page for name, array in arrays.items() for page in _as_pages(array, repr(name))]
-    if len({array.dtype for array in arrays.values()}) != 1:
-        raise UserError("its arrays have several types, or there are none; give each type a file of its own")
-    return Stored(pages, 1, ({name: array.shape for name, array in arrays.items()}, compressed))
-
-
-def write_npz(path: Path, stored: Stored) -> None:
-    """Write the arrays under the names that they had; see `Format`."""
-    shapes, compressed = stored.extras
+def write_numpy(path: Path, stored: Stored) -> None:
+    """Write arrays of the names and shapes that were read; see `Format`."""
+    shapes, save = stored.extras
     ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
-    values = np.split(np.concatenate([x.ravel() for x in stored.arrays]), ends)  # and nothing behind the last end
-    arrays = {name: part.reshape(shape) for part, (name, shape) in zip(values, shapes.items(), strict=False)}
+    parts = np.split(np.concatenate([x.ravel() for x in stored.arrays]), ends)  # and nothing behind the last end
+    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes.values(), strict=False)]
     with path.open("wb") as file:
-        (np.savez_compressed if compressed else np.savez)(file, **arrays)  # pyright: ignore[reportArgumentType]
+        save(file, *arrays) if save is np.save else save(file, **dict(zip(shapes, arrays, strict=True)))
 
 
 def read_pnm(path: Path, notes: list[str]) -> Stored:
