@@ -28,7 +28,8 @@ class DataConfig:
     test_split: str = "test"
     """The split of a TFDS data set to test on; if it has no test split, its validation split by default."""
     range: str | None = None
-    """LOW,HIGH: the values of black and white in floating-point images of a folder; by default 0,1."""
+    """LOW,HIGH: the values of black and white in pictures of more than 8 bits; by default what each file states or
+    spans."""
 
     def __post_init__(self):
         _check_at_least(1, {"data.limit": self.limit})
@@ -193,7 +194,7 @@ class RangeOverride:
     """The values of images."""
 
     range: str | None = None
-    """LOW,HIGH: the values of black and white in floating-point images; by default the run's own."""
+    """LOW,HIGH: the values of black and white in pictures of more than 8 bits; by default the run's own."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class DataOverride:
     dir: Path | None = None
     """Directory of prepared data sets."""
     range: str | None = None
-    """LOW,HIGH: the values of black and white in floating-point images of a folder."""
+    """LOW,HIGH: the values of black and white in pictures of more than 8 bits."""
 
 
 @dataclass(frozen=True)

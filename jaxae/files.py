@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part. If the block fails nothing is left behind. The new file is
     on the disk when this returns, so that it survives a power cut. A file system that refuses to rename gets a copy.
     """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(_shortened(f".{os.getpid()}-{path.name}"))
     _unfinished.add(temporary)
     try:
         yield temporary
@@ -64,6 +64,11 @@ def discard_unfinished() -> None:
     """Remove what `replacing` is writing and the locks that are files, before the process is ended where it stands."""
     for path in tuple(_unfinished):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _shortened(name: str) -> str:
+    """A name of at most 255 bytes, as file systems have them."""
+    return name if len(os.fsencode(name)) < 256 else os.fsencode(name)[:250].decode(errors="ignore")
 
 
 def _remove(folder: Path, seconds: float = 1.0) -> None:

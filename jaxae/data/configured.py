@@ -9,7 +9,7 @@ from jaxae.config import DataConfig, DataPlace
 from jaxae.data.dataset import Dataset
 from jaxae.data.dataset import open as open_dataset
 from jaxae.data.images import Images, check_images
-from jaxae.data.pictures.scientific import parse_value_range
+from jaxae.data.pictures.picture import parse_value_range
 from jaxae.data.stream import fits_device, fits_host
 from jaxae.errors import UserError
 
@@ -94,6 +94,8 @@ def load_configured(dataset: Dataset, config: DataConfig, placement: str, seed: 
         train = dataset.records("train", config.limit)
     else:
         train = _load_shared(dataset, "train").take(slice(config.limit))
+        if streamed and train.clean.dtype != np.uint8:
+            raise UserError(f"{dataset.name}: images of 16 bits are not streamed: use `placement` device")
     for images in (train, test):
         check_images(images, dataset.name)
     if config.validation is None:

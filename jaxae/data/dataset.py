@@ -40,7 +40,7 @@ class Options(NamedTuple):
     Attributes:
         data_dir: The directory of prepared data sets; None for the default ones.
         image_shape: Height, width and channels to which pictures of any size are cut.
-        value_range: The values of black and white in floating-point pictures; None for 0 and 1.
+        value_range: The values of black and white in pictures of more than 8 bits; None for those of each file.
         resize: Whether pictures may be resized. Without, they are cut into pieces, so that their noise stays as it is.
         test_split: The split of a TFDS data set that `load("test")` gives.
     """
@@ -156,6 +156,6 @@ def open(
     """
     cls = find_source(name)
     if value_range is not None and not cls.takes_value_range:
-        raise UserError(f"`data.range` is for floating-point pictures in a folder, not for {name}: leave it out")
+        raise UserError(f"`data.range` is for pictures of more than 8 bits in a folder, not for {name}: leave it out")
     path = name.removeprefix(f"{cls.prefix}:") if cls.prefix else name
     return cls(cls.absolute(path), Options(data_dir, image_shape, value_range, resize, test_split))

@@ -25,7 +25,7 @@ from jaxae.files import name_some
 
 CACHE_LIMIT = 2 * 10**9  # bytes of all that is kept of folders
 CACHE_WORTH = 1.0  # seconds of reading; what takes less is not kept
-CACHE_VERSION = 3  # of how pictures become arrays: another one makes every entry anew
+CACHE_VERSION = 4  # of how pictures become arrays: another one makes every entry anew
 
 Outcomes = dict[str, list]  # by file: the number of its images and the notes on it, or 0 and why it is unreadable
 
@@ -99,8 +99,8 @@ class FolderDataset(PictureDataset):
     Each picture is turned upright (EXIF), laid on white where it is transparent (on black where white would hide it),
     cut around its middle to the aspect of the image shape, and resized. One channel means luminance (ITU-R BT.601). A
     picture that is at least four times as large as the image shape gives eight images: the middle, and random crops of
-    a quarter to the whole of its shorter side. Of an animation the first frame is read, of a TIFF every page. A
-    floating-point picture with values outside of the value range is unreadable.
+    a quarter to the whole of its shorter side. Every page of a TIFF is read. A picture with values beyond the value
+    range is unreadable. If some pictures have more than 8 bits, all images have 16.
 
     With `resize=False` each picture gives pieces of the image shape.
     """
@@ -172,7 +172,14 @@ def _decode(dataset: PictureDataset) -> tuple[Images | None, Outcomes]:
     if not images:
         return None, outcomes
     clean, noisy = zip(*images, strict=True)
-    return Images(np.concatenate(clean), None if noisy[0] is None else np.concatenate(noisy)), outcomes
+    return Images(_joined(clean), None if noisy[0] is None else _joined(noisy)), outcomes
+
+
+def _joined(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    """All images in one array, of 16 bits if some have 16."""
+    if len({array.dtype for array in arrays}) > 1:
+        arrays = tuple(array if array.dtype == np.uint16 else array.astype(np.uint16) * 257 for array in arrays)
+    return np.concatenate(arrays)
 
 
 def _settle(dataset: PictureDataset, images: Images | None, outcomes: Outcomes) -> tuple[Images, FileSplit]:

@@ -11,8 +11,9 @@ from jaxae.errors import UserError
 class Images(NamedTuple):
     """A batch of images, or of pairs of images. It is a pytree.
 
-    Each field is an array [n, height, width, channels] with values 0 to 255 (`uint8`), from NumPy or JAX, or an object
-    with `shape` that is indexed by an array of numbers, such as `jaxae.data.records.Records`. Both have one shape.
+    Each field is an array [n, height, width, channels], uint8 or, of pictures with more than 8 bits, uint16, from NumPy
+    or JAX; or an object with `shape` that gives uint8 where it is indexed by an array of numbers, such as
+    `jaxae.data.prepared.StoredSplit`. White is the type's highest value. Both have one shape and type.
 
     Attributes:
         clean: What a network should give.
@@ -40,7 +41,8 @@ class Images(NamedTuple):
     @property
     def nbytes(self) -> int:
         """The size of all arrays in memory."""
-        return sum(int(np.prod(array.shape)) for array in self if array is not None)
+        arrays = [array for array in self if array is not None]
+        return sum(int(np.prod(array.shape)) * getattr(array, "dtype", np.dtype(np.uint8)).itemsize for array in arrays)
 
     def take(self, indices: Any) -> "Images":
         """The images at `indices`: whatever indexes every array, such as an index array, a slice or a traced index."""
@@ -64,11 +66,11 @@ def check_images(images: Images, name: str) -> Images:
     """
     for array in (images.clean, *([] if images.noisy is None else [images.noisy])):
         shape, dtype = tuple(array.shape), getattr(array, "dtype", np.uint8)  # what is read by index is uint8
-        if dtype != np.uint8 or len(shape) != 4 or 0 in shape or shape != images.shape:
+        if dtype not in (np.uint8, np.uint16) or len(shape) != 4 or 0 in shape or shape != images.shape:
             text = "×".join(map(str, shape))
             raise UserError(
-                f"{name} gives images of {dtype} and shape {text}: they must be uint8 [n, height, width, channels], at "
-                "least one, and the noisy ones of a pair like the clean ones"
+                f"{name} gives images of {dtype} and shape {text}: they must be uint8 or uint16 [n, height, width, "
+                "channels], at least one, and the noisy ones of a pair like the clean ones"
             )
     return images
 

@@ -4,11 +4,12 @@ These are the official files, unpacked or packed again, and the files of torchvi
 official if its content is: see `content_digest`.
 """
 
-import functools
 import gzip
 import hashlib
 import itertools
-import tarfile
+import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from jaxae.errors import UserError
 
 DEPTH = 4  # folders below the one that is named
 LARGEST = 2**28  # bytes of a file that is taken for part of such a data set
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 SPLITS = ("train", "test")
 PIXELS = 32 * 32 * 3
 # CIFAR's parts of each split, its files with the names of classes, binary and pickled, and what precedes "labels" there
@@ -30,6 +32,8 @@ CIFAR = {
     "cifar10": (BATCHES, {".bin": ["batches.meta.txt"], "": ["batches.meta"]}, [""]),
     "cifar100": ({"train": ["train"], "test": ["test"]}, NAMES_100, ["coarse_", "fine_"]),
 }
+
+IDX = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")  # MNIST's files
 
 Files = dict[str, Callable[[], bytes]]  # the files of a folder or an archive, by name, to be read when asked for
 
@@ -73,7 +77,11 @@ def find_layouts(name: str, path: Path) -> list[OfficialData]:
     found, broken = [], []
     for place in [path] if path.is_file() else _places(path, DEPTH):
         try:
-            if splits_and_classes := _read(name, place):
+            if place.name.endswith(ARCHIVES) and place.is_file():
+                with tempfile.TemporaryDirectory() as folder:
+                    shutil.unpack_archive(place, folder, filter=None if place.suffix == ".zip" else "data")
+                    found += [each._replace(where=place) for each in find_layouts(name, Path(folder))]
+            elif splits_and_classes := _read(name, place):
                 found.append(OfficialData(*splits_and_classes, place))
         except Exception as error:  # readers raise errors of any type on broken files, or on those of other programs
             said = str(error) or type(error).__name__
@@ -100,11 +108,6 @@ def _read(name: str, place: Path) -> Decoded | None:
         # Kaggle's folders have the name of the one file in each.
         inside = (path for path in [*place.glob("*ubyte/*"), *place.iterdir()] if path.is_file())
         files = {path.name: path.read_bytes for path in inside if path.stat().st_size <= LARGEST}
-    elif name in CIFAR and place.name.endswith((".tar.gz", ".tgz", ".tar")):
-        with tarfile.open(place) as archive:
-            for member in archive:
-                if member.isfile() and member.size <= LARGEST and (content := archive.extractfile(member)):
-                    files[Path(member.name).name] = functools.partial(bytes, content.read())
     elif name not in CIFAR and place.suffix == ".npz":  # Keras's
         with np.load(place, allow_pickle=False) as arrays:
             if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays.files):
@@ -116,7 +119,7 @@ def _mnist(files: Files) -> Decoded | None:
     """MNIST's format: four files, gzipped or not, whose names begin with that of their split."""
     arrays: dict[tuple[str, int], np.ndarray] = {}
     for file, read in files.items():
-        if "ubyte" in file:
+        if IDX.fullmatch(file):  # and not `._train…`, `….part` or `….sha256`
             array = read_idx(read(), file)
             role = ("train" if file.startswith("train") else "test", array.ndim)
             if not np.array_equal(arrays.setdefault(role, array), array):

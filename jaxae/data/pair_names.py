@@ -22,13 +22,15 @@ class Matched(NamedTuple):
 
 
 def match(noisy: list[Path], clean: list[Path]) -> Matched:
-    """Match paths within two folders by all but their suffixes.
+    """Match paths within two folders: equal ones first, then the others by all but their suffixes.
 
     A word that all names of one side begin with (`noisy_`) or end in (`_gt`) is ignored if that makes more pairs.
 
     Raises:
         UserError: There are no pairs, or a file has two partners.
     """
+    listed, same = noisy, set(noisy) & set(clean)
+    noisy, clean = ([path for path in paths if path not in same] for paths in (noisy, clean))
     choices = [(one, other) for one in _affixes(noisy) for other in _affixes(clean)]
 
     def count(affixes: tuple[str, str]) -> tuple[int, int]:
@@ -42,7 +44,8 @@ def match(noisy: list[Path], clean: list[Path]) -> Matched:
             if (twin := found.setdefault(_key(path, affix), path)) != path:
                 raise UserError(f"{twin} and {path} are called alike but for their suffixes: which one is meant?")
     one, other = keyed
-    pairs = [(path, other[key]) for key, path in one.items() if key in other]
+    partner = {path: path for path in same} | {path: other[key] for key, path in one.items() if key in other}
+    pairs = [(path, partner[path]) for path in listed if path in partner]
     if not pairs:
         differ = f"{noisy[0]} and {clean[0]} differ by more than a suffix or a word that all names have"
         raise UserError(f"no noisy file has a clean one of the same name: {differ}")
@@ -54,6 +57,8 @@ def match(noisy: list[Path], clean: list[Path]) -> Matched:
 def _affixes(paths: list[Path]) -> list[str]:
     """The empty word, and the words that all names begin with or end in, if the names differ without them too."""
     stems = {path.stem for path in paths}
+    if not paths:
+        return [""]
     words = re.match(r"[^_\-. ]+[_\-. ]", paths[0].stem), re.search(r"[_\-. ][^_\-. ]+$", paths[0].stem)
 
     def is_apart(word: str) -> bool:

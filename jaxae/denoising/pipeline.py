@@ -21,8 +21,7 @@ from jax import Array
 from jaxae import ops
 from jaxae.data.pictures import files
 from jaxae.data.pictures.files import PictureFile
-from jaxae.data.pictures.reading import Picture
-from jaxae.data.pictures.scientific import ValueRange
+from jaxae.data.pictures.picture import Picture, ValueRange
 from jaxae.denoising import before_after, reference, tiles
 from jaxae.denoising.before_after import Values
 from jaxae.errors import UserError
@@ -60,7 +59,7 @@ class Pipeline:
         places: the output of each input.
         references: the clean pictures of the inputs that are to be compared.
         noise: added to the inputs first; they are compared with themselves.
-        value_range: black and white of floating-point values, by default 0 and 1.
+        value_range: black and white, see `jaxae.data.pictures.picture.choose_range`.
         rows: what was done, a row for each page, as JSON types.
         columns: the first pictures that were compared, for the figure.
         failed: the inputs that failed, and why.
@@ -85,28 +84,30 @@ class Pipeline:
         """Read, restore and write all pictures; an error names the picture that fails, and the others are done."""
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of large pictures and odd metadata
-            heads = zip(self.places, _ahead(pool, files.page_sizes, self.places), strict=True)
-            sizes = {source: size for source, head in heads if (size := self._outcome(head, source)) is not None}
-            if not sizes:
+            started, model, pages = time.perf_counter(), self.trained.model, self._read(pool)
+            first = list(itertools.islice(pages, WAITING))
+            if not first:
                 return
-            started, model = time.perf_counter(), self.trained.model
-            tiling = tiles.choose_tiling(type(model), itertools.chain.from_iterable(sizes.values()))
+            tiling, read = tiles.choose_tiling(type(model), [x.shape[:2] for _, x in first]), time.perf_counter()
             apply = _compile(self.trained, tiling)
-            compiled = time.perf_counter()
-            restored = tiles.restore_pictures(apply, tiling, model.image_shape[2], self._read(pool, sizes))
+            self.compile_seconds = time.perf_counter() - read
+            restored = tiles.restore_pictures(apply, tiling, model.image_shape[2], itertools.chain(first, pages))
             whole = (list(pages) for _, pages in itertools.groupby(restored, lambda result: result[0].source))
             for future in _ahead(pool, self._finish, whole):
                 rows, columns = future.result()
                 self.rows += rows
                 self.columns = (self.columns + columns)[:SHOWN]
-            self.seconds, self.compile_seconds = time.perf_counter() - compiled, compiled - started
+            self.seconds = time.perf_counter() - started - self.compile_seconds
 
-    def _read(self, pool: ThreadPoolExecutor, sources: Iterable[Path]) -> Iterator[tuple[_Page, Values]]:
-        for number, (source, future) in enumerate(zip(sources, _ahead(pool, self._read_file, sources), strict=True)):
-            if (read := self._outcome(future, source)) is None:
+    def _read(self, pool: ThreadPoolExecutor) -> Iterator[tuple[_Page, Values]]:
+        futures = _ahead(pool, self._read_file, self.places)
+        for number, (source, future) in enumerate(zip(self.places, futures, strict=True)):
+            try:
+                file, clean_pages = future.result()
+            except UserError as error:
+                self._fail(source, error)
                 continue
-            file, clean_pages = read
-            for note in file.notes:
+            for note in file.notes + file.losses:
                 self.notes.setdefault(note, []).append(source)
             for page, picture in enumerate(file.pages):
                 values, clean = picture.floats(), clean_pages[page].floats() if clean_pages else None
@@ -127,7 +128,8 @@ class Pipeline:
             files.write_picture(place, file, [restored for _, restored in pages])
         except (UserError, OSError) as error:
             about = f"{place}: {(error.strerror or str(error)).lower()}" if isinstance(error, OSError) else error
-            return self._fail(source, about) or ([], [])
+            self._fail(source, about)
+            return [], []
         for number, (page, restored) in enumerate(pages):
             row = {"input": str(source), "output": str(place), "shape": list(restored.shape)}
             rows.append(row | ({"page": number} if len(pages) > 1 else {}))
@@ -136,12 +138,6 @@ class Pipeline:
                 middles = before_after.cut_middles(page.clean, page.noisy, restored)
                 columns = columns or [(source.name, middles, rows[-1])]
         return rows, columns
-
-    def _outcome(self, future: Future, source: Path) -> Any:
-        try:
-            return future.result()
-        except UserError as error:
-            return self._fail(source, error)
 
     def _fail(self, source: Path, reason: object) -> None:
         self.failed.append({"input": str(source), "reason": str(reason)})

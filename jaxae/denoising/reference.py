@@ -5,8 +5,7 @@ from pathlib import Path
 from jaxae.data import pair_names
 from jaxae.data.pictures import files, listing
 from jaxae.data.pictures.files import PictureFile
-from jaxae.data.pictures.reading import Picture
-from jaxae.data.pictures.scientific import ValueRange
+from jaxae.data.pictures.picture import Picture, ValueRange
 from jaxae.errors import UserError
 
 
@@ -35,12 +34,14 @@ def find_references(reference: Path, places: dict[Path, Path], out: Path) -> dic
 
 
 def read_reference(path: Path, file: PictureFile, value_range: ValueRange | None) -> list[Picture]:
-    """Return the pages of the clean picture `path`.
+    """Return the pages of the clean picture `path`, with black and white as in `file` if both have values of one type.
 
     Raises:
         UserError: if they do not have the shapes of those of `file`.
     """
     pages = files.read_picture(path, value_range).pages
+    if pages[0].values.dtype == file.pages[0].values.dtype:
+        pages = [page._replace(value_range=file.pages[0].value_range) for page in pages]
     shapes = [", ".join("×".join(map(str, page.values.shape)) for page in each) for each in (file.pages, pages)]
     if shapes[0] != shapes[1]:
         raise UserError(f"{path}: the reference is {shapes[1]} (height, width, channels), and its picture {shapes[0]}")

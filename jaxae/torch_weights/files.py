@@ -89,6 +89,7 @@ def state_dict_bytes(state_dict: Mapping[str, np.ndarray], suffix: str) -> bytes
     Raises:
         UserError: The suffix is none of `SUFFIXES`, or the format's package is not installed.
     """
+    suffix = suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"state dicts end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, not in {suffix!r}")
     if suffix == ".safetensors":
@@ -102,13 +103,12 @@ def state_dict_bytes(state_dict: Mapping[str, np.ndarray], suffix: str) -> bytes
     return buffer.getvalue()
 
 
-def _import_torch() -> Any:
+def _import_torch(what: str = "PyTorch's files need") -> Any:
     try:
         import torch
     except ImportError as error:
-        raise UserError(
-            "PyTorch's files need PyTorch: pip install -e '.[torch]', or take a .safetensors or .npz file"
-        ) from error
+        remedy = "pip install -e '.[torch]', or take a .safetensors or .npz file"
+        raise UserError(f"{what} PyTorch: {remedy}") from error
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):  # CVE-2025-32434
         raise UserError(f"PyTorch {torch.__version__} can run code in a file that it reads: pip install 'torch>=2.6'")
     return torch
@@ -123,7 +123,7 @@ def _import_safetensors() -> Any:
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    torch = _import_torch()
+    torch = _import_torch(f"{path} is neither safetensors nor .npz, and needs")
     # a file, since torch reads a path that ends in .safetensors by other means
     with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
         content = torch.load(file, map_location="cpu", weights_only=True)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jaxtyping import Array, Float, PyTree, UInt8
+from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxae import ops
 from jaxae.networks import Network
@@ -19,7 +19,7 @@ from jaxae.training.task import Task
 Pixels = Float[Array, "batch height width channels"]
 
 
-def scale_initial(task: Task, hyper: Hyperparameters, params: PyTree, images: UInt8[np.ndarray, "n h w c"]) -> PyTree:
+def scale_initial(task: Task, hyper: Hyperparameters, params: PyTree, images: Shaped[np.ndarray, "n h w c"]) -> PyTree:
     """Return `params` scaled, see `scale_layers`, on `images` with the run's own noise."""
     model = task.model.clone(backend=ops.REFERENCE, dtype=jnp.dtype("float32"))  # activations are NHWC
     return ops.jit(_scale, static_argnums=0)(model, hyper, params, jnp.asarray(images))

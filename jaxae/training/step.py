@@ -97,17 +97,17 @@ def _start(optimizer: optax.GradientTransformation, params: PyTree) -> TrainStat
 
 
 def to_float(images: Shaped[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Convert uint8 0…255 to float32 in [0, 1].
+    """Convert uint8 0…255, or uint16 0…65535, to float32 in [0, 1].
 
     Raises:
         UserError: for images of another dtype.
     """
-    if images.dtype != jnp.uint8:
+    if images.dtype not in (jnp.uint8, jnp.uint16):
         raise UserError(
             f"images of {images.dtype} where uint8 from 0 to 255 is needed, as jaxae.data loads them: convert floats "
             "in [0, 1] by numpy.rint(255 * images).astype(numpy.uint8)"
         )
-    return images.astype(jnp.float32) / 255
+    return images.astype(jnp.float32) / jnp.iinfo(images.dtype).max
 
 
 def train_step(

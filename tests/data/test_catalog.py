@@ -118,7 +118,7 @@ def test_data_sets_go_to_a_place_of_their_own_and_are_found_in_tfds_too(monkeypa
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     assert default_data_dir() == tmp_path
     assert places.data_dirs(None) == [tmp_path]
-    monkeypatch.delenv("TFDS_DATA_DIR")
+    monkeypatch.setenv("TFDS_DATA_DIR", "")  # as good as unset
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     import tensorflow_datasets as tfds

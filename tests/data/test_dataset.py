@@ -13,6 +13,15 @@ from tests.data.photographs import photograph
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 1), np.uint8)
 
 
+def test_a_comma_belongs_to_the_path_of_a_folder(tmp_path):
+    (tmp_path / "a,b").mkdir()
+    for number in range(2):
+        photograph(number, 40, 40).save(tmp_path / "a,b" / f"{number}.png")
+    dataset = data.open(f"folder:{tmp_path}/x/../a,b")
+    assert dataset.name == f"folder:{tmp_path}/a,b"
+    assert dataset.load("train").count == 1
+
+
 @pytest.fixture
 def npz(tmp_path, monkeypatch):
     """A source of a third party, written with public names alone, and a file of it."""

@@ -55,7 +55,17 @@ def test_a_word_is_left_aside_only_where_it_leaves_names_apart():
 
 def test_two_of_one_name_are_refused():
     with pytest.raises(UserError, match=r"1\.png and 1\.jpg are called alike"):
-        match(paths("1.png", "2.png"), paths("1.png", "1.jpg", "2.png"))
+        match(paths("1.tif", "2.png"), paths("1.png", "1.jpg", "2.png"))
+
+
+def test_names_alike_but_for_their_suffixes_match_where_they_are_equal():
+    names = paths("1.jpg", "1.png", "2.png")
+    assert match(names, names).pairs == [(path, path) for path in names]
+    assert match(paths("1.png", "3.png"), paths("1.jpg", "1.png", "3.tif")) == (
+        list(zip(paths("1.png", "3.png"), paths("1.png", "3.tif"), strict=True)),
+        "",
+        paths("1.jpg"),
+    )
 
 
 def test_no_pair_at_all_is_refused():

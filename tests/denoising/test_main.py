@@ -1,6 +1,7 @@
 """Denoising pictures, as a function and as a command."""
 
 import json
+import zlib
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -11,8 +12,9 @@ import tyro
 from PIL import Image
 
 from jaxae import metrics
-from jaxae.config import Config, NoiseOverride
-from jaxae.data.pictures import files as picture_files
+from jaxae.config import Config, NoiseOverride, RangeOverride
+from jaxae.data.pictures import png
+from jaxae.data.pictures.picture import SPAN
 from jaxae.denoising import __main__ as denoising
 from jaxae.denoising import before_after, ready
 from jaxae.errors import UserError
@@ -192,14 +194,18 @@ def test_pages_are_denoised_one_by_one(run_dir, tmp_path):
     pages = np.random.default_rng(0).integers(0, 65536, (3, 20, 30), np.uint16)
     tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
     Image.fromarray(pages[1]).save(tmp_path / "page.tif")
-    result = denoising.denoise_files(ask(run_dir, tmp_path / "stack.tif", tmp_path / "page.tif", out=tmp_path / "out"))
+    options = {"data": RangeOverride("0,65535")}
+    inputs = tmp_path / "stack.tif", tmp_path / "page.tif"
+    result = denoising.denoise_files(ask(run_dir, *inputs, out=tmp_path / "out", **options))
+    assert result["warnings"] == []
     assert [row.get("page") for row in result["pictures"]] == [0, 1, 2, None]
     with tifffile.TiffFile(tmp_path / "out" / "stack.tif") as file:
         assert len(file.pages) == 3
         alone = tifffile.imread(tmp_path / "out" / "page.tif")
         np.testing.assert_array_equal(file.pages[1].asarray(), alone)
         assert not np.array_equal(file.pages[0].asarray(), alone)
-    added = denoising.denoise_files(ask(run_dir, tmp_path / "stack.tif", out=tmp_path / "noise", add_noise=True))
+    with pytest.warns(UserWarning, match=SPAN):
+        added = denoising.denoise_files(ask(run_dir, tmp_path / "stack.tif", out=tmp_path / "noise", add_noise=True))
     assert len({row["noisy_psnr"] for row in added["pictures"]}) == 3
     flat = np.full((2, 20, 30), 0.5, np.float32)
     tifffile.imwrite(tmp_path / "flat.tif", flat, photometric="minisblack")
@@ -210,14 +216,14 @@ def test_pages_are_denoised_one_by_one(run_dir, tmp_path):
 
 
 def test_a_picture_that_cannot_be_written_stops_no_other(run_dir, photos, tmp_path, monkeypatch, capsys):
-    plain = picture_files._encode
+    plain = zlib.compress
 
-    def encode(path, file, arrays):
-        if arrays[0].shape[:2] == (13, 90):
+    def compress(rows, level):
+        if len(rows) == 13 * 91:  # the grey picture's
             raise RuntimeError("no such thing")
-        plain(path, file, arrays)
+        return plain(rows, level)
 
-    monkeypatch.setattr(picture_files, "_encode", encode)
+    monkeypatch.setattr(png.zlib, "compress", compress)
     result = denoising.denoise_files(ask(run_dir, photos, out=tmp_path / "out"))
     place = tmp_path / "out" / "sub" / "b.png"
     reason = f"{place}: cannot be written: no such thing"
@@ -228,14 +234,16 @@ def test_a_picture_that_cannot_be_written_stops_no_other(run_dir, photos, tmp_pa
 
 def test_what_a_person_should_know_is_said_once(run_dir, photos, tmp_path):
     for name in ("d.jpg", "e.jpg"):
-        Image.new("CMYK", (30, 20), (9, 99, 0, 0)).save(photos / name)
+        Image.new("RGB", (30, 20), (9, 99, 0)).save(photos / name)
+        (photos / name).write_bytes((photos / name).read_bytes() + b"a video")
     (photos / "raw.NEF").touch()
     result = command("jaxae.denoising", run_dir, photos, "--out", tmp_path / "out", "--json")
     assert result.status == 0
+    note = "not carried over: data behind the picture, such as the video of a motion photo"
     assert result.err.splitlines() == [
         f"warning: left out of {photos}, no pictures that can be read: 1 .nef",
-        f"warning: {photos / 'd.jpg'} and 1 more: CMYK becomes RGB",
+        f"warning: {photos / 'd.jpg'} and 1 more: {note}",
     ]
     assert json.loads(result.out)["warnings"] == [
-        {"inputs": [str(photos / "d.jpg"), str(photos / "e.jpg")], "note": "CMYK becomes RGB"}
+        {"inputs": [str(photos / "d.jpg"), str(photos / "e.jpg")], "note": note}
     ]

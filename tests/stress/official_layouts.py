@@ -12,6 +12,7 @@ import struct
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,18 @@ def npz(splits: Splits, path: Path) -> Path:
     return path
 
 
+STRAYS = ("", 1), (".part", 2), (".sha256", 50), (".gz.crdownload", 3)  # what ends the names of files, cut to a part
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    """A zip archive of `files`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
 MNIST: dict[str, Callable[[Splits, Path], Path]] = {
     "the four files, packed again": lambda splits, place: write(
         place, {f"{name}.gz": gzip.compress(data, 1, mtime=1) for name, data in idx_files(splits).items()}
@@ -68,6 +81,16 @@ MNIST: dict[str, Callable[[Splits, Path], Path]] = {
     ),
     "Kaggle's folders of these names": lambda splits, place: write(
         place, {f"{name.replace('-idx', '.idx')}/{name}": data for name, data in idx_files(splits).items()}
+    ),
+    "the four files beside strays": lambda splits, place: write(
+        place,
+        {f"{name}{end}": data[: len(data) // cut] for name, data in idx_files(splits).items() for end, cut in STRAYS}
+        | {f"._{name}": b"\0\5\x16\7" for name in idx_files(splits)},
+    ),
+    "`MNIST.tar.gz`": lambda splits, place: tar(place / "MNIST.tar.gz", idx_files(splits), "MNIST/raw"),
+    "Kaggle's `archive.zip`": lambda splits, place: zipped(
+        place / "archive.zip",
+        {f"{name.replace('-idx', '.idx')}/{name}": data for name, data in idx_files(splits).items()} | {"a.md": b"?"},
     ),
     "Keras's `mnist.npz`": lambda splits, place: npz(splits, place / "mnist.npz"),
 }

@@ -258,6 +258,17 @@ def test_a_pytorch_that_runs_code_is_not_used(torch, tmp_path, monkeypatch):
         files.state_dict_bytes({}, ".pt")
 
 
+def test_without_pytorch_its_files_are_refused_by_name(tmp_path, monkeypatch):
+    (tmp_path / "checkpoint.pth.tar").write_bytes(zipped("archive/data.pkl", b""))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    message = refusal(tmp_path / "checkpoint.pth.tar")
+    assert "is neither safetensors nor .npz, and needs PyTorch: pip install -e '.[torch]'" in message
+
+
+def test_a_suffix_to_write_may_be_in_capitals():
+    assert files.state_dict_bytes(state_dict_of("mnist"), ".NPZ").startswith(b"PK")
+
+
 NOT_WHOLE = "is no state dict of PyTorch, safetensors or numpy.savez, or not a whole one"
 
 
@@ -339,8 +350,8 @@ def test_broken_npz_are_one_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("suffix", "package", "remedy"), [
-    (".pt", "torch", r"pip install 'jaxae\[torch\]', or take a .safetensors or .npz file"),
-    (".safetensors", "safetensors.numpy", r"pip install 'jaxae\[safetensors\]'"),
+    (".pt", "torch", r"pip install -e '.\[torch\]', or take a .safetensors or .npz file"),
+    (".safetensors", "safetensors.numpy", r"pip install -e '.\[safetensors\]'"),
 ])  # fmt: skip
 def test_a_missing_package_is_one_line(torch, tmp_path, monkeypatch, suffix, package, remedy):
     path = tmp_path / f"model{suffix}"

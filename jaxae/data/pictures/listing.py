@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxae.data.pictures import reading
+from jaxae.data.pictures.formats import SUFFIXES
 from jaxae.errors import UserError
 
 # Besides what begins with a dot: thumbnails, waste bins and notes of network drives and other systems.
@@ -35,10 +35,9 @@ def list_pictures(folder: Path, out: Path | None = None) -> Listing:
     Hidden folders and files are skipped, and so is the folder `out`. Links to folders are followed. Each folder is
     entered once, under its own name if it has one below `folder`.
     """
-    known = reading.suffixes()
     files, others = [], Counter()
     for file in _walk(folder, None if out is None else out.resolve()):
-        if file.suffix.lower() in known:
+        if file.suffix.lower() in SUFFIXES:
             files.append(file)
         else:
             others[file.suffix.lower() or "without suffix"] += 1
@@ -77,7 +76,7 @@ def find_pictures(inputs: tuple[Path, ...], out: Path) -> tuple[dict[Path, Path]
     Raises:
         UserError: An input is missing, a folder has no pictures, or two pictures have one output file.
     """
-    found: dict[Path, Path] = {}
+    found: dict[Path, Path] = {}  # the sources by output
     left: list[str] = []
     for path in inputs:
         if path.is_dir():
@@ -88,16 +87,14 @@ def find_pictures(inputs: tuple[Path, ...], out: Path) -> tuple[dict[Path, Path]
                 raise UserError(f"{path} holds no picture that can be read{f': {others}' if others else ''}")
             if others:
                 left.append(f"left out of {path}, no pictures that can be read: {others}")
-            found |= {file: out / file.relative_to(path) for file in listing.files}
+            named = {out / file.relative_to(path): file for file in listing.files}
         elif path.is_file():
-            found[path] = out / path.name
+            named = {out / path.name: path}
         else:
             raise UserError(f"there is no file or folder {path}")
+        for place, source in named.items():
+            if not found.setdefault(place, source).samefile(source):
+                raise UserError(f"{found[place]} and {source} would both become {place}: denoise them in two goes")
     if not found:
         raise UserError("no pictures are named: give files or folders after the run's directory")
-    places: dict[Path, Path] = {}
-    for source, place in found.items():
-        if place in places:
-            raise UserError(f"{places[place]} and {source} would both become {place}: denoise them in two goes")
-        places[place] = source
-    return found, left
+    return {source: place for place, source in found.items()}, left

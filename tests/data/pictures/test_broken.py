@@ -1,5 +1,6 @@
 """What is no whole picture is named in one line."""
 
+import io
 import struct
 import zlib
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from jaxae.data.pictures import files
 from jaxae.errors import UserError
+from tests.data.pictures.test_files import mpo
 from tests.data.pictures.tools import copy, encoded, pixels
 
 
@@ -27,24 +29,53 @@ def bomb() -> bytes:
     )
 
 
+def raw_camera_file() -> bytes:
+    """A DNG as cameras write it: a thumbnail first."""
+    buffer = io.BytesIO()
+    tags = [(50706, 1, 4, b"\1\4\0\0", True)]
+    tifffile.imwrite(buffer, pixels(60, 80, 3), photometric="rgb", subfiletype=1, extratags=tags, metadata=None)
+    return buffer.getvalue()
+
+
+def tiff(values, **options) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, **options)
+    return buffer.getvalue()
+
+
 WHOLE = encoded(Image.fromarray(pixels(50, 50, 3)))
 FRAMES = [Image.fromarray(pixels(9, 9, 3)) for _ in range(2)]
+SEPARATE = {"photometric": "rgb", "planarconfig": "separate", "extrasamples": ["unspecified"] * 2}
+FITS = b"SIMPLE  =                    T".ljust(2880) + bytes(2880)
 BROKEN = {
-    "text": (b"no picture at all", "not a picture of a kind that can be read"),
+    "text": (b"no picture at all", "not a picture of a format that can be read"),
     "empty": (b"", "the file is empty"),
     "truncated": (WHOLE[: len(WHOLE) // 2], "truncated"),
+    "truncated jpeg": (encoded(Image.fromarray(pixels(50, 50, 3)), "JPEG")[:2000], "truncated"),
     "damaged": (WHOLE[:60] + bytes(200) + WHOLE[260:], ""),
     "bomb": (bomb(), "decompression bomb"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture of a kind that can be read"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript is not among the formats"),
     "animated": (encoded(FRAMES[0], save_all=True, append_images=FRAMES[1:]), "it holds 2 pictures"),
-    "lab": (encoded(Image.new("LAB", (9, 9)), "TIFF"), "its colours are LAB; convert it to RGB"),
-    "floats": (
-        encoded(Image.fromarray(np.float32([[-1, 2.5]])), "TIFF"),
-        "floating-point values from -1 to 2.5: give black and white as `data.range`",
-    ),
+    "stereo": (mpo(*FRAMES, types=(0x020002, 0x020002)), r"it holds 2 pictures of one scene \(MPO\)"),
+    "lab": (encoded(Image.new("LAB", (9, 9)), "TIFF"), "its colours are CIELAB; convert it to RGB"),
+    "cmyk": (encoded(Image.new("CMYK", (9, 9)), "JPEG"), "its colours are CMYK; convert it to RGB"),
+    "deep cmyk": (tiff(pixels(9, 9, 4, dtype=np.uint16), photometric="separated"), "its colours are SEPARATED"),
     "endless": (encoded(Image.fromarray(np.float32([[0, np.inf]])), "TIFF"), "not all finite"),
-    "gif": (encoded(FRAMES[0], "GIF"), "GIF is read but not written: convert it to PNG first"),
-    "integers": (encoded(Image.fromarray(np.full((9, 9), -5, np.int32)), "TIFF"), "32-bit values from -5"),
+    "channels": (tiff(pixels(5, 9, 9), **SEPARATE), "5 channels, some that are not grey, RGB or alpha"),
+    "spots": (tiff(pixels(9, 9, 3), photometric="minisblack", planarconfig="contig"), "3 channels, some"),
+    "multiplied": (tiff(pixels(9, 9, 4), photometric="rgb", extrasamples=["assocalpha"]), "are multiplied by"),
+    "raw": (raw_camera_file(), "a camera's raw file"),
+    "cr2": (b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "a camera's raw file is not among the formats"),
+    "gif": (encoded(FRAMES[0], "GIF"), "GIF is not among the formats .*: convert it to PNG or TIFF"),
+    "avif": (b"\0\0\0\x20ftypavif" + bytes(40), "AVIF is not among"),
+    "jp2": (encoded(FRAMES[0], "JPEG2000"), "JPEG 2000 is not among"),
+    "fits": (FITS, "FITS is not among"),
+    "colour pfm": (b"PF\n2 1\n-1.0\n" + bytes(24), "PFM is not among"),
+    "hdr": (b"#?RADIANCE\n", "Radiance HDR is not among"),
+    "pgm": (b"P5 9 9 255\n" + bytes(80), "cut off, damaged, or more than one"),
+    "pgm above": (b"P5 1 1 9\n\x0a", "a value above 9"),
+    "npy": (b"\x93NUMPY\1\0", ""),
+    "npz": (b"PK\3\4" + bytes(40), ""),
 }
 
 

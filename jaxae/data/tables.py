@@ -1,0 +1,106 @@
+"""Images in tables: Hugging Face's parquet files, `parquet:FOLDER`, and Kaggle's CSV files, `csv:FOLDER`."""
+
+import abc
+import functools
+import math
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from jaxae.data.dataset import Dataset, Options, source
+from jaxae.data.images import Images
+from jaxae.data.pictures.files import naming
+from jaxae.errors import UserError
+
+Rows = tuple[UInt8[np.ndarray, "n h w c"], Int64[np.ndarray, " n"] | None]  # images, and labels if there are any
+
+
+class TableDataset(Dataset):
+    """The files below a folder whose names have the name of a split in them: `train-00000-of-00001.parquet`.
+
+    Attributes:
+        suffix: What its files end in.
+    """
+
+    suffix: ClassVar[str]
+
+    def __init__(self, path: str, options: Options):
+        self.folder = Path(path)
+        for split in ("train", "test"):
+            if not self.files(split):
+                what = f"no {self.suffix} file with {options.stored_split(split)!r} in its name"
+                raise UserError(f"{self.name}: there is {what}; give the folder of the files of both splits")
+
+    def files(self, split: str) -> list[Path]:
+        """The files of a split."""
+        word, found = self.options.stored_split(split), sorted(self.folder.rglob(f"*{self.suffix}"))
+        return [path for path in found if word in path.stem.lower() and not path.name.startswith(".")]
+
+    @classmethod
+    @abc.abstractmethod
+    def read(cls, file: Path) -> Rows:
+        """The images and labels in a file."""
+
+    def load(self, split: str) -> Images:
+        """The images of a split, in the order of the rows."""
+        return Images(_read(type(self), tuple(self.files(split)))[0])
+
+    def load_labels(self, split: str) -> Int64[np.ndarray, " n"] | None:
+        """The labels of the images of `load`; None if there are none."""
+        return _read(type(self), tuple(self.files(split)))[1]
+
+
+@functools.lru_cache(maxsize=2)
+def _read(kind: type[TableDataset], files: tuple[Path, ...]) -> Rows:
+    parts = []
+    for file in files:
+        with naming(file):
+            parts.append(kind.read(file))
+    images, labels = zip(*parts, strict=True)
+    return np.concatenate(images), None if labels[0] is None else np.concatenate(labels)
+
+
+@source("parquet")
+class ParquetDataset(TableDataset):
+    """Encoded pictures of one size, as in `mnist` and `cifar10` of Hugging Face."""
+
+    suffix = ".parquet"
+
+    @classmethod
+    def read(cls, file: Path) -> Rows:
+        """The images in the column that has a field `bytes`, and the first column whose name ends in `label`."""
+        try:
+            from pyarrow import parquet
+        except ImportError as error:
+            raise UserError("needs the package pyarrow: pip install pyarrow") from error
+        import cv2
+
+        rows = parquet.read_table(file).to_pydict()
+        column = next(x for x in rows.values() if isinstance(x[0], dict) and isinstance(x[0].get("bytes"), bytes))
+        encoded = (np.frombuffer(cell["bytes"], np.uint8) for cell in column)
+        images = np.stack([np.asarray(cv2.imdecode(each, cv2.IMREAD_UNCHANGED)) for each in encoded])
+        labels = next((x for name, x in rows.items() if name.endswith("label")), None)
+        images = images[..., None] if images.ndim == 3 else images[..., ::-1]  # OpenCV's order is blue, green, red
+        return images, None if labels is None else np.array(labels, np.int64)
+
+
+@source("csv")
+class CsvDataset(TableDataset):
+    """Square gray images, a row of values each, as in Kaggle's `mnist_train.csv`: `label,pixel0,…` or `label,1x1,…`."""
+
+    suffix = ".csv"
+
+    @classmethod
+    def read(cls, file: Path) -> Rows:
+        """The images and, if there are any, the labels, which are in the first column or the one that is called so."""
+        with file.open(encoding="utf-8-sig") as lines:
+            first = next(lines).strip().split(",")
+        has_names = not first[0].isdigit()
+        rows = np.loadtxt(file, np.int64, delimiter=",", skiprows=int(has_names), ndmin=2)
+        at = first.index("label") if "label" in first else None if has_names else 0
+        values, side = rows if at is None else np.delete(rows, at, axis=1), math.isqrt(len(first) - (at is not None))
+        if values.shape[1] != side**2 or values.min() < 0 or values.max() > 255:
+            raise UserError(f"rows of {len(first)} cells are no square images of values from 0 to 255")
+        return values.astype(np.uint8).reshape(-1, side, side, 1), None if at is None else rows[:, at]

@@ -1,0 +1,124 @@
+"""Data sets as Hugging Face, Kaggle and others hand them on."""
+
+import cv2
+import numpy as np
+import pytest
+
+from jaxae import data
+from jaxae.data import layouts, official
+from jaxae.data.layouts import LabeledImages
+from jaxae.errors import UserError
+from tests.stress import official_layouts
+
+pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+
+
+def encoded(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+
+
+def write_parquet(folder, splits, image="image", parts=2):
+    """As on Hugging Face: one file or several of each split, with pictures as structures."""
+    from pyarrow import parquet
+
+    folder.mkdir(parents=True)
+    for split, (images, labels) in splits.items():
+        for part, rows in enumerate(np.array_split(np.arange(len(images)), parts)):
+            cells = [{"bytes": encoded(images[row]), "path": None} for row in rows]
+            table = pyarrow.table({image: cells, "label": [int(labels[row, 0]) for row in rows]})
+            parquet.write_table(table, folder / f"{split}-{part:05}-of-{parts:05}.parquet")
+    return f"parquet:{folder.parent}"
+
+
+def write_csv(folder, splits, header="label,pixel0", name="mnist_{}.csv"):
+    folder.mkdir(parents=True)
+    for split, (images, labels) in splits.items():
+        rows = np.concatenate([labels, images.reshape(len(images), -1)], axis=1)
+        options = {"header": header + "," * (rows.shape[1] - 2), "comments": ""} if header else {}
+        np.savetxt(folder / name.format(split), rows, "%d", ",", **options)
+    return f"csv:{folder}"
+
+
+def write_pngs(folder, splits):
+    for split, (images, labels) in splits.items():
+        for number, (image, label) in enumerate(zip(images, labels[:, 0], strict=True)):
+            place = folder / {"train": "training", "test": "testing"}[split] / str(label)
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{number}.png").write_bytes(encoded(image))
+    return f"folder:{folder}"
+
+
+def digests(name, shape):
+    dataset, found = data.open(name, image_shape=shape), []
+    for split in layouts.SPLITS:
+        labels = dataset.load_labels(split).astype(np.uint8)[:, None]
+        found.append(layouts.content_digest(LabeledImages(dataset.load(split).clean, labels)))
+    return tuple(found)
+
+
+def small(shape):
+    random = np.random.default_rng(0)
+    return {
+        split: LabeledImages(
+            random.integers(0, 256, (count, *shape), np.uint8), np.arange(count, dtype=np.uint8)[:, None] % 10
+        )
+        for split, count in (("train", 30), ("test", 20))
+    }
+
+
+FORMS = {
+    "parquet": (write_parquet, (28, 28, 1)),
+    "parquet in colours": (lambda folder, splits: write_parquet(folder, splits, "img", 1), (32, 32, 3)),
+    "csv": (write_csv, (28, 28, 1)),
+    "csv without names": (lambda folder, splits: write_csv(folder, splits, ""), (28, 28, 1)),
+    "csv of Kaggle": (lambda folder, splits: write_csv(folder, splits, "label,1x1", "{}.csv"), (28, 28, 1)),
+    "mnist_png": (write_pngs, (28, 28, 1)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_holds_the_same_images_and_labels(tmp_path, form):
+    write, shape = FORMS[form]
+    splits = small(shape)
+    wanted = tuple(layouts.content_digest(splits[split]) for split in layouts.SPLITS)
+    assert digests(write(tmp_path / "some" / "data", splits), shape) == wanted
+
+
+@pytest.mark.slow
+def test_the_real_data_is_official_in_every_table(tmp_path, real_data):
+    mnist, cifar10 = official_layouts.real_mnist(real_data), official_layouts.real_cifar10(real_data)
+    assert digests(write_parquet(tmp_path / "mnist" / "mnist", mnist), (28, 28, 1)) == official.CONTENT["mnist"]
+    of_test = dict.fromkeys(layouts.SPLITS, mnist["test"])  # writing the others takes a minute
+    assert digests(write_csv(tmp_path / "csv", of_test), (28, 28, 1)) == (official.CONTENT["mnist"][1],) * 2
+    name = write_parquet(tmp_path / "cifar10" / "plain_text", cifar10, "img")
+    assert digests(name, (32, 32, 3)) == official.CONTENT["cifar10"]
+
+
+def test_a_table_without_labels_has_none(tmp_path):
+    rows = small((28, 28, 1))["train"].images.reshape(30, -1)
+    for split in layouts.SPLITS:
+        names = ",".join(f"pixel{number}" for number in range(784))
+        np.savetxt(tmp_path / f"{split}.csv", rows, "%d", ",", header=names, comments="")
+    dataset = data.open(f"csv:{tmp_path}")
+    np.testing.assert_array_equal(dataset.load("test").clean.reshape(30, -1), rows)
+    assert dataset.load_labels("test") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.csv", b"", "there is no .csv file with 'train' in its name"),
+        ("train.csv", b"label,pixel0\n1,2,3,4\n", "train.csv: rows of 2 cells are no square images"),
+        ("train.csv", b"label,a,b\n1,2,3\n", "train.csv: rows of 3 cells are no square images"),
+        ("train.csv", b"label,a\n1,256\n", "train.csv: rows of 2 cells are no square images of values from 0 to 255"),
+        ("train.csv", b"label,a\n1,x\n", "train.csv: could not convert string"),
+        ("train.csv", b"", "train.csv: "),
+        ("train.parquet", b"PAR1", "train.parquet: "),
+    ],
+)
+def test_what_is_no_table_is_named(tmp_path, name, content, says):
+    kind = name.rpartition(".")[2]
+    (tmp_path / f"test.{kind}").write_bytes(b"")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=says):
+        data.open(f"{kind}:{tmp_path}").load("train")
