@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from jaxae import config, extensions, files
-from jaxae.command import accelerator, output, quiet, stopping
+from jaxae.command import accelerator, output, program, quiet, stopping
 from jaxae.errors import UserError
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def parse_arguments(arguments: type[T], *, description: str | None = None, defau
 
     name_options(config.Config(), config.Launch())  # for errors in the options themselves
     words = _import_extensions(sys.argv[1:])
-    prog = " ".join(_program())
+    prog = " ".join(program.own_words())
     about = f"{description or arguments.__doc__}\n\n{EPILOG}"
     start: dict[str, Any] = {} if default is None else {"default": default}
     output = io.StringIO()
@@ -103,18 +103,12 @@ def _import_extensions(words: list[str]) -> list[str]:
 def module_words(module: str) -> list[str]:
     """Return the words of a command line that run `module` with the modules that were imported by --import."""
     imports = [word for name in extensions.imported() for word in (EXTENSION_OPTION, name)]
-    return ["python", "-m", module, *imports]
-
-
-def _program() -> list[str]:
-    """Return the words that start this program."""
-    module = getattr(sys.modules["__main__"], "__spec__", None)
-    return ["python", sys.argv[0]] if module is None else ["python", "-m", module.name.removesuffix(".__main__")]
+    return [*program.words_for(module), *imports]
 
 
 def command_line() -> str:
     """Return the command that this process runs; for a record."""
-    return shlex.join([*_program(), *sys.argv[1:]]) if _is_run else "called from Python"
+    return shlex.join([*program.own_words(), *sys.argv[1:]]) if _is_run else "called from Python"
 
 
 def name_options(*options: Any) -> None:
