@@ -88,6 +88,7 @@ def test_layers_are_those_with_parameters_in_the_order_of_execution():
     assert [layer.path for layer in found] == [(f"{part}_{n}",) for part in ("encoder", "decoder") for n in range(3)]
     assert [type(layer.module) for layer in found] == [Conv] * 3 + [ConvTranspose] * 3
     assert [layer.module.stride for layer in found] == [2, 2, 1, 1, 2, 2]
+    assert all(layer.module.scope is None for layer in found)  # nothing holds on to what was traced
 
 
 def test_activations_are_what_follows_each_layer_but_the_last():

@@ -100,11 +100,11 @@ class Worker:
             text=True,
         )
 
-    def run(self, tests: list[str], seconds: float) -> Outcome:
-        """Run `tests`, for so many seconds at most."""
+    def run(self, tests: list[str], seconds: float, first: str = "") -> Outcome:
+        """Run `tests`, for so many seconds at most, the one called `first` before the others."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps([tests, seconds]) + "\n")
+        self.process.stdin.write(json.dumps([tests, seconds, first]) + "\n")
         self.process.stdin.flush()
         return Outcome(*json.loads(self.process.stdout.readline()))
 
@@ -126,7 +126,7 @@ class Worker:
 
 
 def serve() -> None:
-    """Run the tests that standard input names, a JSON list [tests, seconds] a line; print the outcome of each."""
+    """Run what standard input asks for, the arguments of `Worker.run` as a JSON list a line; print each outcome."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what anything else prints
     warnings.simplefilter("ignore")  # JAX warns of a fork
@@ -135,15 +135,14 @@ def serve() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(package)
     for line in sys.stdin:
-        tests, seconds = json.loads(line)
-        print(json.dumps(_run_forked(tests, seconds)), file=answers, flush=True)
+        print(json.dumps(_run_forked(*json.loads(line))), file=answers, flush=True)
 
 
-def _run_forked(tests: list[str], seconds: float) -> Outcome:
+def _run_forked(tests: list[str], seconds: float, first: str) -> Outcome:
     start, parent, (receive, send) = time.monotonic(), os.getppid(), os.pipe()
     child = os.fork()
     if not child:
-        _run_tests(tests, send)
+        _run_tests(tests, first, send)
     os.close(send)
     ended = 0
     while not ended and time.monotonic() < start + seconds and os.getppid() == parent:
@@ -158,7 +157,7 @@ def _run_forked(tests: list[str], seconds: float) -> Outcome:
     return Outcome(failed.strip().partition("\n")[0] or None, round(time.monotonic() - start, 1))
 
 
-def _run_tests(tests: list[str], send: int) -> None:
+def _run_tests(tests: list[str], first: str, send: int) -> None:
     """Run `tests` in this process, write what fails to `send`, and end the process."""
     os.setsid()
     with open(OUTPUT, "w") as output:
@@ -174,6 +173,11 @@ def _run_tests(tests: list[str], send: int) -> None:
                     os.write(send, f"{report.nodeid}\n".encode())
 
             pytest_collectreport = pytest_runtest_logreport
+
+            @pytest.hookimpl(trylast=True)
+            def pytest_collection_modifyitems(self, items):
+                if first:
+                    items.sort(key=lambda item: not item.nodeid.startswith(first))
 
         options = "-q -x -p no:cacheprovider -W ignore::pytest.PytestAssertRewriteWarning"  # imported before the fork
         status = int(pytest.main([*options.split(), "-m", "not slow", *tests], plugins=[Plugin()]))
@@ -206,9 +210,9 @@ def try_faults(
                 if outcome.failed:
                     sys.exit(f"{(checkout / OUTPUT).read_text()}\nfails without a fault: {outcome.failed}")
             most = SECONDS + 5 * seconds[name] if name in seconds else 1800
-            first = [test for test in [before.get(fault, {}).get("killed_by")] if test and "::" in test]
+            first = before.get(fault, {}).get("killed_by") or ""
             with worker.fault(fault):
-                outcome = worker.run([*first, *words], most)
+                outcome = worker.run(words, most, first)
             what = outcome.failed or f"SURVIVED {fault.reason}"
             print(f"{number}/{len(faults)} {fault.module} {fault.old!r}: {what} ({outcome.seconds} s)", flush=True)
             row = {"old": fault.old, "new": fault.new, "killed_by": outcome.failed, "seconds": outcome.seconds}
