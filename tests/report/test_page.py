@@ -189,7 +189,7 @@ def test_without_noise_there_is_no_slider():
 
 
 def test_examples_are_scored_like_every_other_test():
-    run = made(kind="salt_and_pepper")
+    run = made(kind="gaussian")
     indices = np.array([7, 3, 39])
     shown = examples.restore_examples(run, indices, run.test.noise)
     restored = scores.score(run.model, run.params, run.test).values["psnr"][indices]
