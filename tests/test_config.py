@@ -76,8 +76,10 @@ def test_a_command_line_makes_one_configuration_of_another():
         (lambda: TrainConfig(learning_rate=float("nan")), "`learning_rate` nan"),
         (lambda: TrainConfig(reflect_padding=-1), "`reflect_padding` -1"),
         (lambda: TrainConfig(sigma=0.0), "`sigma` 0: must be above 0"),
+        (lambda: TrainConfig(sigma=1.5), "`sigma` 1.5: .* at most 1, .* divided by 255 it is 0.00588"),
         (lambda: TrainConfig(sigma=25.5), "`sigma` 25.5: .*; divided by 255 it is 0.1"),
         (lambda: DataConfig(validation=1.0), "`data.validation` 1: must be between 0 and 1"),
+        (lambda: DataConfig(validation=0.0), "`data.validation` 0: must be between 0 and 1"),
         (lambda: TrainConfig(patience=0), "`patience` 0"),
         (lambda: Config(train=TrainConfig(patience=3)), "`patience` 3: needs `data.validation`"),
         (lambda: Config(seed=-1), "`seed` -1"),
@@ -91,12 +93,18 @@ def test_a_command_line_makes_one_configuration_of_another():
         (lambda: DistributedConfig(num_processes=2), "`coordinator`, `process_id` must be given too"),
         (lambda: DistributedConfig("localhost:1", 2, 2), "`process_id` 2: must be below `num_processes` 2"),
         (lambda: DistributedConfig("localhost:1", off=True), "`distributed.off` trains alone"),
+        (lambda: DistributedConfig(detect=True, off=True), "`distributed.off` trains alone"),
         (lambda: DistributedConfig("localhost", 2, 1), "`coordinator` localhost: must be HOST:PORT"),
     ],
 )
 def test_values_that_no_run_can_have_are_refused_by_name(make, names):
     with pytest.raises(UserError, match=names):
         make()
+
+
+def test_the_largest_values_are_accepted():
+    assert TrainConfig(sigma=1.0).sigma == 1
+    assert Config(seed=2**32 - 1).seed == 2**32 - 1
 
 
 @pytest.mark.parametrize(

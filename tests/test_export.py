@@ -16,14 +16,15 @@ from flax import linen as nn
 
 from jaxae import export, networks
 from jaxae.errors import UserError
-from tests.small_run import write_run
+from jaxae.runs.digest import tree_digest
+from tests.small_run import add_checkpoint, write_run
 
 DOCS = (Path(__file__).parent.parent / "docs" / "export.md").read_text()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the runs `mnist` and `cifar`, and `mirrored`, one of cifar's with a margin."""
+    """A folder with the runs `mnist` and `cifar`, and `mirrored`, one of cifar's with reflection padding."""
     folder = tmp_path_factory.mktemp("runs")
     for name in networks.NETWORKS:
         write_run(folder / name, name)
@@ -64,6 +65,24 @@ def test_a_file_computes_what_the_run_does(folder, monkeypatch, capsys, name, su
     if name == "mnist" and suffix == ".jax":
         with pytest.raises(ValueError, match="remainder"):
             restore(np.zeros((1, 30, 30, 1), np.float32))
+
+
+def test_the_checkpoint_that_is_named_is_exported_in_float32(monkeypatch, capsys, tmp_path):
+    best = write_run(tmp_path / "run", "cifar", precision="bfloat16")
+    add_checkpoint(tmp_path / "run", "cifar", 4, seed=1, score=9.0)
+    given = []
+
+    def make(network, params):
+        given.append((network.dtype, tree_digest(params)))
+        return b"network", True
+
+    monkeypatch.setitem(export.FORMATS, ".jax", (make, "flatbuffers"))
+    run_export(monkeypatch, tmp_path / "run", tmp_path / "best.jax", "--checkpoint", "best")
+    run_export(monkeypatch, tmp_path / "run", tmp_path / "latest.jax")
+    assert re.findall(r"after epoch (\d)", capsys.readouterr().out) == ["3", "4"]
+    (dtype, digest), (_, other) = given
+    assert dtype == jnp.float32
+    assert digest == tree_digest(best) != other
 
 
 def test_an_onnx_file_says_what_other_runtimes_need(folder):

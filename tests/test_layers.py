@@ -50,4 +50,8 @@ def test_the_draw_is_uniform():
 def test_activations_keep_their_dtype_and_parameters_stay_float32():
     layer, x, params = made(Conv(ops.BACKENDS["lanes"], 1, 4, 3), (9, 1, 9, 2))
     assert layer.apply({"params": params}, x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
+    computed = []
+    recording = ops.BACKENDS["xla"]._replace(conv=lambda x, *arguments, **_: computed.extend(arguments) or x)
+    Conv(recording, 1, 4, 3).apply({"params": params}, x.astype(jnp.bfloat16))
+    assert [each.dtype for each in computed] == [jnp.bfloat16] * 2  # what the backend computes with
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}

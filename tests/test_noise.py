@@ -175,7 +175,7 @@ def test_one_strength_per_image(kind):
 
 
 def test_jit_and_vmap_equal_plain():
-    x, keys = images(4, 12, 12, 2), jax.random.split(SEED, 4)
+    x, keys = images(2, 12, 12, 2), jax.random.split(SEED, 2)
     mapped = jax.jit(jax.vmap(every_kind))(keys, x)
     for kind in KINDS:
         plain = jnp.stack([noise.KINDS[kind].function(*row, 0.6) for row in zip(keys, x, strict=True)])
@@ -257,11 +257,20 @@ def test_one_gaussian_is_exactly_the_formula():
     np.testing.assert_array_equal(y, noise.gaussian(jax.random.fold_in(SEED, 0), x, 0.5))
 
 
-def test_composition_applies_from_left_to_right():
+def test_composition_applies_from_left_to_right_and_clips_after_each():
     x = images(4, 12, 12, 1)
-    y = noise.parse("salt_and_pepper, gaussian", "0.3,0.1", clip=True)(SEED, x)
-    first = noise.salt_and_pepper(jax.random.fold_in(SEED, 0), x, 0.3)
-    np.testing.assert_array_equal(y, noise.gaussian(jax.random.fold_in(SEED, 1), first, 0.1, clip=True))
+    y = noise.parse("gaussian, speckle", "0.6,0.3", clip=True)(SEED, x)
+    first = noise.gaussian(jax.random.fold_in(SEED, 0), x, 0.6, clip=True)
+    np.testing.assert_array_equal(y, noise.speckle(jax.random.fold_in(SEED, 1), first, 0.3, clip=True))
+
+
+def test_each_kind_draws_a_strength_of_its_own():
+    x = images(4, 12, 12, 1)
+    y = noise.parse("speckle,gaussian", "0.1..0.9,0.1..0.9")(SEED, x)
+    strengths = 0.1 + 0.8 * jax.random.uniform(jax.random.fold_in(SEED, 2), (2, 4))
+    first = noise.speckle(jax.random.fold_in(SEED, 0), x, strengths[0])
+    expected = noise.gaussian(jax.random.fold_in(SEED, 1), first, strengths[1])
+    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_range_draws_a_strength_per_image():
@@ -365,6 +374,7 @@ def test_what_is_said_to_keep_the_mean_keeps_it(kind):
         (NoiseConfig("gaussian"), True, NoiseConfig("gaussian", 0.3), "gaussian 0.3"),
         (NoiseConfig(factor=0.1, clip=True), False, NoiseConfig("gaussian", 0.1, True), "gaussian 0.1, clipped"),
         (NoiseConfig("poisson", 25.0), False, NoiseConfig("poisson", 25.0), "poisson 25"),
+        (NoiseConfig("gaussian", 2.0), False, NoiseConfig("gaussian", 2.0), "gaussian 2"),
     ],
 )
 def test_a_configuration_is_resolved_by_the_experiments_strength_and_the_data(config, has_pairs, resolved, text):

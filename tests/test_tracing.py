@@ -13,6 +13,7 @@ from jaxae.runs import health
 from jaxae.runs.digest import tree_digest
 from jaxae.runs.evaluation_set import EvaluationSet
 from jaxae.training.lsuv import scale_layers
+from tests.small_run import draw_params, random_params
 
 ENCODER = 11
 PATHS = [(f"encoder_{number}",) for number in range(ENCODER)] + [("decoder_0",), ("decoder_1",)]
@@ -33,15 +34,14 @@ class Deep(Autoencoder):
 
 def build(name):
     model = networks.build(name, "xla")
-    images = jax.random.uniform(jax.random.key(1), (2, *model.image_shape))
-    return model, jax.jit(model.init)(jax.random.key(0), images), images
+    return model, random_params(name), jax.random.uniform(jax.random.key(1), (2, *model.image_shape))
 
 
 @pytest.fixture(scope="module")
 def deep():
     """The network, parameters and images."""
     model, images = Deep("xla"), jax.random.uniform(jax.random.key(1), (6, 8, 8, 1))
-    return model, jax.jit(model.init)(jax.random.key(0), images)["params"], images
+    return model, draw_params(model), images
 
 
 def test_layers_are_in_numeric_order(deep):
@@ -78,11 +78,9 @@ def test_dead_units_are_counted_in_that_order(deep):
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
 def test_params_like_has_the_shapes_of_the_parameters_whatever_the_backend(name):
-    _, variables, _ = build(name)
     like = tracing.params_like(networks.build(name, "lanes", "bfloat16"))
-    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), like) == jax.tree.map(
-        lambda leaf: (leaf.shape, leaf.dtype), variables["params"]
-    )
+    model = networks.build(name, "xla")
+    assert like == jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *model.image_shape)))["params"]
 
 
 def test_layers_are_those_with_parameters_in_the_order_of_execution():
@@ -90,12 +88,13 @@ def test_layers_are_those_with_parameters_in_the_order_of_execution():
     assert [layer.path for layer in found] == [(f"{part}_{n}",) for part in ("encoder", "decoder") for n in range(3)]
     assert [type(layer.module) for layer in found] == [Conv] * 3 + [ConvTranspose] * 3
     assert [layer.module.stride for layer in found] == [2, 2, 1, 1, 2, 2]
+    assert all(layer.module.scope is None for layer in found)  # nothing holds on to what was traced
 
 
 def test_activations_are_what_follows_each_layer_but_the_last():
-    model, variables, images = build("cifar")
-    outputs = tracing.convolution_outputs(model, variables["params"], images)
-    activations = tracing.activations(model, variables["params"], images)
+    model, params, images = build("cifar")
+    outputs = tracing.convolution_outputs(model, params, images)
+    activations = tracing.activations(model, params, images)
     assert list(outputs) == [("encoder_0",), ("encoder_1",), ("decoder_0",), ("decoder_1",)]
     assert len(activations) == 3
     for output, activation in zip(outputs.values(), activations, strict=False):
@@ -107,6 +106,5 @@ def test_activations_of_ones_own_are_observed():
         def activate(self, x):
             return jnp.where(x > 0, x, 0.1 * x)
 
-    model, images = Leaky("xla"), jnp.ones((1, 32, 32, 3))
-    params = model.init(jax.random.key(0), images)["params"]
-    assert min(activation.min() for activation in tracing.activations(model, params, images)) < 0
+    activations = tracing.activations(Leaky("xla"), random_params("cifar"), jnp.ones((1, 32, 32, 3)))
+    assert min(activation.min() for activation in activations) < 0

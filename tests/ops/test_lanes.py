@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from jaxae import networks, noise, training
 from jaxae.ops import lanes
 from tests.layer_checks import LAYERS, check
+from tests.small_run import random_params
 
 
 @pytest.mark.parametrize("most_terms", [0, 10**6], ids=["products", "sums"])
@@ -48,7 +49,7 @@ def test_a_step_holds_no_convolution(network):
 def test_an_ensemble_computes_what_its_members_do(network):
     model = networks.build(network, "lanes")
     images = jax.random.uniform(jax.random.key(1), (2, *model.image_shape))
-    members = [jax.jit(model.init)(jax.random.key(seed), images) for seed in (0, 1)]
+    members = [{"params": random_params(network, seed)} for seed in (0, 1)]
     together = jax.jit(jax.vmap(model.apply, (0, None)))(jax.tree.map(lambda *p: jnp.stack(p), *members), images)
     for member, restored in zip(members, together, strict=True):
         np.testing.assert_allclose(restored, jax.jit(model.apply)(member, images), atol=1e-5)

@@ -15,11 +15,14 @@ import pytest
 import tyro
 from PIL import Image
 
+from jaxae import command as jaxae_command
 from jaxae import metrics, noise, report
-from jaxae.config import Config, DataConfig, NoiseConfig, TrainConfig
+from jaxae.config import Config, DataConfig, DataOverride, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
 from jaxae.report import examples
 from jaxae.report.__main__ import main
+from jaxae.report.comparison import _gallery
+from jaxae.report.page import _curves, _extremes, _noise_curves
 from jaxae.report.tested_run import merge_summary, reproducing_command
 from jaxae.runs import directory, scores
 from tests.made_run import EVIL, Page, made
@@ -87,7 +90,42 @@ def test_the_page_shows_the_metrics_and_the_worst_and_best_images():
     ]
     order = [int(number) for number in np.argsort(run.scores.values["psnr"], kind="stable")]
     assert clean == [*range(12), *order[:6], *order[::-1][:6]]
+    titles = [words.index(f" {title} ", words.index("Worst and best")) for title in ("Worst", "Best")]
+    assert titles == sorted(titles)
     assert reproducing_command(run.config) in page.text
+
+
+def test_the_worst_images_have_the_lowest_values():
+    run = made(count=20)
+    values = run.scores.values["psnr"]
+    found = {
+        title: [int(image[0].alt.split()[-1]) for image in shown.images] for title, shown in _extremes(run).items()
+    }
+    order = np.argsort(values, kind="stable").tolist()
+    assert found == {"Worst": order[:6], "Best": order[::-1][:6]}
+
+
+def test_the_plots_show_what_their_titles_say():
+    run = made(kind="gaussian", count=6)
+    history = [record | {"validation_psnr": 5.0} for record in run.history]
+    plots = {plot.title: plot for plot in _curves(run._replace(history=history))}
+    shown = {title: {line.label: line.points[0][1] for line in plot.series} for title, plot in plots.items()}
+    assert shown == {"MSE": {"train": 0.1, "test": 0.05}, "PSNR [dB]": {"test": 10.0, "validation": 5.0}}
+    drawn = {title: "0.05" in Page(str(plot.svg).encode()).text for title, plot in plots.items()}
+    assert drawn == {"MSE": True, "PSNR [dB]": False}
+    indices = np.arange(6)
+    levels = [examples.restore_examples(run, indices, noise.parse("gaussian", factor)) for factor in (0.1, 0.5)]
+    [plot] = _noise_curves(run, [levels[0]] * 6 + [levels[1]])
+    noisy, restored = (dict(line.points) for line in plot.series)
+    for at, level in ((0.25, levels[0]), (2.0, levels[1])):
+        assert noisy[at] == pytest.approx(np.mean(level.noisy_values))
+        assert restored[at] == pytest.approx(np.mean(level.values))
+    assert noisy[0.25] > noisy[2.0]
+
+
+def test_a_range_of_strengths_is_shown_at_its_middle_and_clipped_noise_stays_so():
+    scaled = examples.scale_noise(noise.parse("gaussian,salt,poisson", "0.1..0.5,0.5,20", clip=True), 2.0)
+    assert noise.describe(scaled) == "gaussian 0.6 + salt 0.75 + poisson 10, clipped"
 
 
 def test_a_new_metric_appears_by_itself(monkeypatch):
@@ -136,8 +174,11 @@ def test_embedded_images_are_said_to_be_so():
 
 
 def test_a_page_of_large_incompressible_images_is_small():
-    content = report.run_page(made(shape=(96, 80, 3), epochs=1, count=6))
+    run = made(shape=(96, 80, 3), epochs=1, count=6)
+    content = report.run_page(run)
     assert len(content) < LIMIT
+    [shown] = examples.restore_examples(run, np.array([2]), run.test.noise).images
+    np.testing.assert_array_equal(shown[0].pixels, run.test.images.clean[2, 16:80, 8:72])
     assert {image["width"] for image in Page(content).all("img")} == {str(examples.VIEW)}
 
 
@@ -148,7 +189,7 @@ def test_without_noise_there_is_no_slider():
 
 
 def test_examples_are_scored_like_every_other_test():
-    run = made(kind="salt_and_pepper")
+    run = made(kind="gaussian")
     indices = np.array([7, 3, 39])
     shown = examples.restore_examples(run, indices, run.test.noise)
     restored = scores.score(run.model, run.params, run.test).values["psnr"][indices]
@@ -211,6 +252,21 @@ def test_the_comparison_marks_the_best_and_names_the_differences():
     assert restored == [f"test image 0 restored by run {number}" for number in (1, 2, 3)]
 
 
+def test_a_gallery_shows_the_output_of_each_run_with_the_noise_of_the_first_that_has_any():
+    runs = [made("one", kind="none", count=3), made("two", count=3)]
+    changed = jax.tree.map(jnp.negative, runs[1].params)
+    runs.append(runs[1]._replace(name="three", params=changed))
+    shown = _gallery(list(enumerate(runs, 1)))["examples"]
+    assert shown.noise == "gaussian 0.5"
+    _, noisy, *outputs = shown.images[0]
+    assert noisy.alt == "test image 0 with gaussian 0.5"
+    for number, (run, output) in enumerate(zip(runs, outputs, strict=True), 1):
+        alone = examples.restore_examples(run, np.arange(3), runs[1].test.noise)
+        assert output.alt == f"test image 0 restored by run {number}"
+        np.testing.assert_array_equal(output.pixels, alone.images[0][-1].pixels)
+    assert (outputs[1].pixels != outputs[2].pixels).any()
+
+
 def test_runs_that_do_not_compare_have_no_best_and_no_legend_for_it():
     page = Page(report.comparison_page(made("one"), made("other", kind="salt")))
     assert "★" not in page.text
@@ -245,6 +301,31 @@ def test_old_runs_are_reported_and_compared(trained, tmp_path):
     old, new, stopped = (Page((place / report.REPORT).read_bytes()).text for place in (trained, one, two))
     assert card.search(old).group(1) == card.search(new).group(1) == card.search(stopped).group(1)
     assert "All runs have the same configuration" in Page((tmp_path / "both.html").read_bytes()).text
+
+
+def test_the_command_writes_the_pages_that_it_is_asked_for(monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr(jaxae_command, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(report, "load_tested_run", lambda *arguments: opened.append(arguments) or arguments[0].name)
+    monkeypatch.setattr(report, "run_page", lambda run: f"page of {run}".encode())
+    monkeypatch.setattr(report, "comparison_page", lambda *runs: " and ".join(runs).encode())
+
+    def written(*arguments):
+        monkeypatch.setattr("sys.argv", ["report", *map(str, arguments)])
+        main()
+        pages = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("*.html")}
+        for path in pages:
+            (tmp_path / path).unlink()
+        return pages
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    assert written(one) == {"one/report.html": "page of one"}
+    assert written(one, "--out", tmp_path / "a.html", "--data.name", "x") == {"a.html": "page of one"}
+    both = {"one/report.html": "page of one", "two/report.html": "page of two", "a.html": "one and two"}
+    assert written(one, two, "--out", tmp_path / "a.html") == both
+    assert opened[:2] == [(one, DataOverride()), (one, DataOverride("x"))]
 
 
 def test_what_cannot_be_reported_is_one_line(tmp_path, monkeypatch):

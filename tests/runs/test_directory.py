@@ -9,6 +9,7 @@ from jaxae import extensions, files
 from jaxae.config import Config, DataConfig, DataPlace, Launch, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
 from jaxae.runs import directory
+from jaxae.runs.fingerprint import Fingerprint
 
 CONFIG = Config(
     data=DataConfig("digits"),
@@ -66,6 +67,27 @@ def test_otherwise_a_run_keeps_its_number_of_epochs(launch):
         claim(with_epochs(5, recipe="fast"), resumed(launch))
 
 
+def test_a_data_set_may_get_another_name_where_that_is_allowed(launch):
+    data = Fingerprint(90, 10, "a", "b")
+    claim(CONFIG, launch, data=data)
+    moved = dataclasses.replace(CONFIG, data=DataConfig("digits_small"))
+    with pytest.raises(UserError, match=r"--data\.name was digits, is digits_small"):
+        claim(moved, resumed(launch), data=data)
+    with pytest.raises(UserError, match="as many test images, but others"):
+        claim(moved, resumed(launch), data=dataclasses.replace(data, test_digest="c"), may_move=True)
+    claim(moved, resumed(launch), data=data, may_move=True)
+    assert directory.load_config(launch.run_dir) == moved
+
+
+def test_paths_of_a_launch_are_made_absolute(launch, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    made = directory.resolve_launch(Launch(DataPlace(Path("somewhere"))), "mnist")
+    assert made.data.dir == tmp_path / "somewhere"
+    assert made.run_dir.parts[0] == "runs"
+    assert made.run_dir.name.startswith("mnist-")
+    assert directory.resolve_launch(launch, "mnist").run_dir == launch.run_dir
+
+
 def test_resuming_what_has_not_begun_begins_it(launch):
     claim(CONFIG, resumed(launch))
     assert directory.is_run(launch.run_dir)
@@ -80,6 +102,7 @@ def test_resuming_what_has_not_begun_begins_it(launch):
         {"unknown": 1},
         {"train": {"epochs": 3, "ops": "xla"}},
         {"format": 0},
+        {"format": True},
         {"format": None},
         {"noise": {"kind": "gaussian", "factor": [1], "clip": False}},
     ],

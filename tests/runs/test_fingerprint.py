@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 
 from jaxae.config import Config, DataConfig, DataOverride, Launch, TrainConfig
+from jaxae.data import Images
 from jaxae.data.configured import _load_shared
+from jaxae.data.images import Subset
 from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, mnist_denoise
 from jaxae.experiments.resolving import resolve
 from jaxae.experiments.running import claim_run
 from jaxae.runs import directory, fingerprint, trained
-from jaxae.runs.fingerprint import Fingerprint, describe_change, read_fingerprint
+from jaxae.runs.fingerprint import Fingerprint, describe_change, read_fingerprint, take_fingerprint
 from tests.small_run import write_run
 
 BEFORE = Fingerprint(90, 10, "a", "b")
@@ -69,11 +71,26 @@ def test_a_folder_that_grows_shrinks_or_changes_is_refused_and_one_that_moves_is
         resolved("moved", resume=True)
 
 
+def test_every_pixel_shape_and_part_counts():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 1), np.uint8)
+    other = np.where(np.arange(2)[:, None, None, None] == 1, 0, pixels)  # the second image differs
+    kinds = [Images(pixels), Images(pixels.reshape(2, 6, 4, 1)), Images(other)]
+    kinds += [Images(pixels, pixels), Images(pixels, other), Images(other, pixels)]
+    found = [take_fingerprint(images, Images(pixels)) for images in kinds]
+    assert len({each.train_digest for each in found}) == len(kinds)
+    assert found[0].test_digest == found[0].train_digest
+    assert take_fingerprint(Images(pixels), Images(other)) == Fingerprint(
+        2, 2, found[0].train_digest, found[2].train_digest
+    )
+    assert take_fingerprint(Images(Subset(pixels, np.arange(2))), Images(pixels)).train_digest is None
+
+
 def test_what_has_changed_in_words():
     changed = functools.partial(dataclasses.replace, BEFORE)
     assert describe_change(BEFORE, BEFORE) is None
     assert describe_change(BEFORE, changed(train_digest=None)) is None  # too large to be read for a digest
     assert "90 training and 10 test images, now 80 and 10" in describe_change(BEFORE, changed(train=80))
+    assert "90 training and 10 test images, now 90 and 7" in describe_change(BEFORE, changed(test=7))
     assert describe_change(BEFORE, changed(test_digest="c")).startswith("as many test images")
     assert describe_change(BEFORE, changed(train_digest="c")).startswith("as many training images")
 

@@ -27,6 +27,14 @@ def test_every_image_has_noise_of_its_own():
     assert len(np.unique(mse)) > len(mse) * 0.99
 
 
+def test_noise_is_added_to_the_noisy_images_of_pairs():
+    pairs, added = Images(jnp.asarray(IMAGES[:3]), jnp.asarray(IMAGES[3:6])), noise.parse("gaussian", 0.3)
+    indices = jnp.arange(3, dtype=jnp.uint32)
+    clean, noisy = scores.add_test_noise(added, pairs, indices)
+    np.testing.assert_allclose(clean, IMAGES[:3] / np.float32(255), rtol=1e-6)
+    np.testing.assert_array_equal(noisy, scores.add_test_noise(added, Images(pairs.noisy), indices)[1])
+
+
 def test_metrics_are_of_the_clipped_noisy_image_against_the_clean_one():
     added = noise.parse("gaussian", 0.5)
     clean, noisy = scores.add_test_noise(added, Images(jnp.asarray(IMAGES[:4])), jnp.arange(4, dtype=jnp.uint32))

@@ -3,7 +3,6 @@
 import importlib.util
 import io
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from jaxae.data import Images
 from jaxae.errors import UserError
 from jaxae.runs import tensorboard
 from jaxae.runs.evaluation_set import EvaluationSet
+from tests.small_run import random_params
 
 HISTORY = [{"epoch": epoch, "train_loss": 0.1 / epoch, "psnr": 10.0 + epoch} for epoch in range(1, 5)]
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
@@ -75,7 +75,7 @@ def test_several_epochs_are_logged_at_once_with_the_image_of_the_last(tmp_path):
 
 def test_the_picture_has_a_noisy_a_restored_and_a_clean_row():
     model = networks.build("cifar", backend="xla")
-    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, *model.image_shape)))["params"]
+    params = random_params("cifar")
     images = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), np.uint8)
     test = EvaluationSet("random", Images(images), noise.parse("gaussian", 0.3))
     picture = tensorboard.draw_samples(model, params, test)

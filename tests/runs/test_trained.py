@@ -1,18 +1,20 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from jaxae import data, noise
-from jaxae.config import DataOverride, NoiseConfig, NoiseOverride
+from jaxae import data, networks, noise
+from jaxae.config import DataConfig, DataOverride, NoiseConfig, NoiseOverride
 from jaxae.errors import UserError
-from jaxae.runs import directory, trained
+from jaxae.runs import directory, fingerprint, trained
 from jaxae.runs.digest import tree_digest
+from jaxae.runs.fingerprint import Fingerprint
 from jaxae.training import OBJECTIVES
-from tests.small_run import write_run
+from tests.small_run import add_checkpoint, write_run
 
 SHAPE = {0: (32, 32, 3)}  # of the images of `opened`
 
@@ -73,6 +75,44 @@ def test_tests_are_the_runs_own_unless_others_are_named(made, opened):
     assert all(options["resize"] for _, _, options in opened)
 
 
+def test_the_checkpoint_and_the_settings_are_those_that_are_named(tmp_path):
+    best = write_run(tmp_path / "run", "cifar", precision="bfloat16", reflect_padding=4, backend="unfold")
+    add_checkpoint(tmp_path / "run", "cifar", 4, seed=1, score=9.0)
+    run = trained.load_run(tmp_path / "run", "best")
+    assert (run.epoch, tree_digest(run.params)) == (3, tree_digest(best))
+    assert run.model == networks.build("cifar", "unfold", "bfloat16", 4)
+    assert trained.load_run(tmp_path / "run").epoch == 4
+
+
+def test_options_of_the_data_are_the_runs_own_for_its_own_data_set(made, opened):
+    run = trained.load_run(made[0])
+    own = dataclasses.replace(run.config, data=DataConfig("folder:/photos", test_split="validation", range="0,100"))
+    run = run._replace(config=own)
+    for wanted in (
+        DataOverride(),
+        DataOverride("folder:/photos", Path("/data"), "0,4"),
+        DataOverride("folder:/others"),
+        DataOverride("cifar10"),
+    ):
+        trained.open_data(run, wanted)
+    assert [(name, place and str(place)) for name, place, _ in opened] == [
+        ("folder:/photos", None),
+        ("folder:/photos", "/data"),
+        ("folder:/others", None),
+        ("cifar10", None),
+    ]
+    assert [options["value_range"] for _, _, options in opened] == [(0, 100), (0, 4), (0, 100), None]
+    assert [options["test_split"] for _, _, options in opened] == ["validation", "validation", "test", "test"]
+
+
+def test_only_the_runs_own_data_set_is_compared_with_its_fingerprint(made, tmp_path, opened):
+    run = trained.load_run(shutil.copytree(made[0], tmp_path / "copy"))
+    fingerprint.write_fingerprint(run.run_dir, Fingerprint(7, 2, None, "another"))
+    trained.open_test(run, DataOverride("cifar10"))
+    with pytest.warns(UserWarning, match="photo_patches no longer holds the test images"):
+        trained.open_test(run)
+
+
 def test_images_that_do_not_fit_the_network_are_refused(made, opened, monkeypatch):
     monkeypatch.setitem(SHAPE, 0, (28, 28, 1))
     with pytest.raises(UserError, match="takes images with 3 channels, not 28×28×1"):
@@ -96,3 +136,7 @@ def test_pictures_that_are_noisy_themselves_are_not_resized(made, opened):
     test = trained.open_test(run._replace(config=alone))
     assert test.objective == OBJECTIVES["self"]()
     assert not opened[0][2]["resize"]
+    sure = dataclasses.replace(alone, train=dataclasses.replace(alone.train, target="sure", sigma=0.2))
+    assert trained.open_test(run._replace(config=sure)).objective == OBJECTIVES["sure"](0.2)
+    clipped = dataclasses.replace(run.config, noise=NoiseConfig("gaussian", 0.1, clip=True))
+    assert trained.open_test(run._replace(config=clipped)).noise.clip

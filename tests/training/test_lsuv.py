@@ -11,6 +11,7 @@ from jaxae.runs.digest import tree_digest
 from jaxae.tracing import convolution_outputs
 from jaxae.training.lsuv import scale_layers
 from jaxae.training.step import LSUV
+from tests.small_run import random_params
 
 
 def fresh(name):
@@ -18,7 +19,7 @@ def fresh(name):
     task = training.Task(model, training.make_optimizer("plain", 0), 4)
     hyper = training.hyperparameters(0, 1e-3, noise.parse("gaussian", 0.1))
     images = np.random.default_rng(0).integers(0, 256, (16, *model.image_shape), np.uint8)
-    return task, hyper, training.init(task, hyper, model.image_shape).params, images
+    return task, hyper, random_params(name), images
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar"])

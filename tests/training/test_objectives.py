@@ -13,6 +13,7 @@ from jaxae.data.stream import Stream
 from jaxae.errors import UserError
 from jaxae.runs.digest import tree_digest
 from jaxae.training import OBJECTIVES, Draws, Objective, Task, objectives, parallel, resolve_objective, step
+from tests.small_run import random_params
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (48, 8, 8, 3), np.uint8)
 NONE, GAUSSIAN = noise.parse("none"), noise.parse("gaussian", 0.1)
@@ -80,7 +81,7 @@ def test_neighbours_are_weighted_as_in_noise2self():
 
 def test_the_output_at_a_masked_pixel_does_not_depend_on_it():
     model = networks.build("cifar", "xla")
-    params = model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
+    params = random_params("cifar")
     noisy = jax.random.uniform(jax.random.key(1), (1, 32, 32, 3))
     mask = objectives.grid(32, 32, jnp.int32([5]))
     other = noisy + mask * 0.3  # only masked pixels are changed
@@ -123,30 +124,19 @@ def test_the_divergence_is_the_trace_of_the_jacobian():
     np.testing.assert_allclose(np.mean(at_one - at_none), 2 * trace - 1, atol=0.02)
 
 
-def test_sure_takes_sigma_from_the_noise_that_it_adds():
-    *_, sigma = objectives.Sure().prepare(Images(jnp.zeros((3, 4, 4, 1))), GAUSSIAN, draws(3))
+def test_sure_takes_sigma_from_the_noise_that_it_adds_and_a_direction_from_its_own_key():
+    _, direction, sigma = objectives.Sure().prepare(Images(jnp.zeros((3, 4, 4, 1))), GAUSSIAN, draws(3))
     np.testing.assert_array_equal(sigma.ravel(), np.float32([0.1] * 3))
+    np.testing.assert_array_equal(direction, jax.random.rademacher(draws(3).probe, (3, 4, 4, 1), jnp.float32))
+    *_, sigma = objectives.Sure(0.3).prepare(Images(jnp.zeros((3, 4, 4, 1))), NONE, draws(3))
+    np.testing.assert_array_equal(sigma.ravel(), np.float32([0.3] * 3))
 
 
-def run(objective, source, devices=None, epochs=1):
-    task = Task(networks.build("cifar", "xla"), optax.adam(1.0), 16, objective, devices)
-    hyper = training.hyperparameters(0, 1e-3, GAUSSIAN)
-    hyper, state = parallel.put((hyper, training.init(task, hyper, (8, 8, 3))), devices)
-    *_, last = training.train_epochs(task, hyper, state, training.place_images(source, devices), epochs)
-    return last
-
-
-@pytest.mark.parametrize("name", ["self", "sure"])
-def test_a_stream_and_eight_devices_train_as_one_device_does(name):
-    objective = OBJECTIVES[name]()
-    alone = run(objective, IMAGES, epochs=2)
-    streamed = run(objective, Stream(Images(IMAGES), chunk_bytes=20 * IMAGES[0].nbytes), epochs=2)
-    spread = run(objective, IMAGES, parallel.find_devices(8), epochs=2)
-    for other in (streamed, spread):
-        np.testing.assert_allclose(np.asarray(other.losses), np.asarray(alone.losses), rtol=2e-4)
-        leaves = zip(*(jax.tree.leaves(end.state.params) for end in (other, alone)), strict=True)
-        for ours, theirs in leaves:
-            np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), atol=2e-5)
+def test_noise2noise_draws_two_copies():
+    images = jnp.full((2, 4, 4, 1), 0.5)
+    given, target = objectives.Noise2Noise().prepare(Images(images), GAUSSIAN, draws(2))
+    np.testing.assert_array_equal(given, GAUSSIAN(draws(2).noise, images))
+    np.testing.assert_array_equal(target, GAUSSIAN(draws(2).second, images))
 
 
 def test_each_image_keeps_its_one_noisy_copy():
@@ -164,22 +154,6 @@ def test_each_image_keeps_its_one_noisy_copy():
     assert (first_mask != later_mask[::-1]).any()
     _, another, _ = prepare(0, images, indices + 1)
     assert tree_digest(another) != tree_digest(first)
-
-
-def test_an_objective_of_ones_own_is_trained_by_name():
-    @OBJECTIVES.register("absolute")
-    class AbsoluteError(Objective):
-        def losses(self, apply, batch):
-            noisy, target = batch
-            return jnp.abs(apply(noisy) - target)
-
-    try:
-        found = resolve_objective("absolute", None, GAUSSIAN, has_pairs=False, precision="float32")
-        assert isinstance(found, AbsoluteError)
-        ours, squared = run(found, IMAGES), run(Objective(), IMAGES)
-        assert squared.loss < ours.loss < np.sqrt(squared.loss)
-    finally:
-        del OBJECTIVES["absolute"]
 
 
 FITTING = {"sigma": None, "noise": GAUSSIAN, "has_pairs": False, "precision": "float32"}
@@ -226,3 +200,43 @@ def test_images_are_noisy_themselves_only_without_noise_to_add():
     assert objectives.is_blind(objectives.Sure(0.1), NONE)
     assert not objectives.is_blind(objectives.Sure(), GAUSSIAN)
     assert not objectives.is_blind(Objective(), NONE)
+    assert objectives.takes_noisy_images("self", "none")
+    assert not objectives.takes_noisy_images("clean", "none")
+    assert not objectives.takes_noisy_images("self", "gaussian")
+
+
+def run(objective, source, devices=None, epochs=1):
+    task = Task(networks.build("cifar", "xla"), optax.adam(1.0), 16, objective, devices)
+    hyper = training.hyperparameters(0, 1e-3, GAUSSIAN)
+    hyper, state = parallel.put((hyper, training.init(task, hyper, (8, 8, 3))), devices)
+    *_, last = training.train_epochs(task, hyper, state, training.place_images(source, devices), epochs)
+    return last
+
+
+@pytest.mark.parametrize("name", ["self", "sure"])
+def test_a_stream_and_eight_devices_train_as_one_device_does(name):
+    objective = OBJECTIVES[name]()
+    alone = run(objective, IMAGES, epochs=2)
+    streamed = run(objective, Stream(Images(IMAGES), chunk_bytes=20 * IMAGES[0].nbytes), epochs=2)
+    spread = run(objective, IMAGES, parallel.find_devices(8), epochs=2)
+    for other in (streamed, spread):
+        np.testing.assert_allclose(np.asarray(other.losses), np.asarray(alone.losses), rtol=2e-4)
+        leaves = zip(*(jax.tree.leaves(end.state.params) for end in (other, alone)), strict=True)
+        for ours, theirs in leaves:
+            np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), atol=2e-5)
+
+
+def test_an_objective_of_ones_own_is_trained_by_name():
+    @OBJECTIVES.register("absolute")
+    class AbsoluteError(Objective):
+        def losses(self, apply, batch):
+            noisy, target = batch
+            return jnp.abs(apply(noisy) - target)
+
+    try:
+        found = resolve_objective("absolute", None, GAUSSIAN, has_pairs=False, precision="float32")
+        assert isinstance(found, AbsoluteError)
+        ours, squared = run(found, IMAGES), run(Objective(), IMAGES)
+        assert squared.loss < ours.loss < np.sqrt(squared.loss)
+    finally:
+        del OBJECTIVES["absolute"]

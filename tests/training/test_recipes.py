@@ -9,13 +9,13 @@ from jaxae.errors import UserError
 from jaxae.training import RECIPES, Settings, make_optimizer, recipe
 
 
-def sizes_of_steps(optimizer, steps):
-    """How far each step goes under a constant gradient, where Adam and SOAP go their learning rate."""
+def sizes_of_steps(optimizer, steps, gradients=None):
+    """How far each step goes; by default under a constant gradient, where Adam and SOAP go their learning rate."""
     params = jnp.zeros(1)
     state, sizes = optimizer.init(params), []
     update = jax.jit(optimizer.update)
-    for _ in range(steps):
-        updates, state = update(jnp.ones(1), state, params)
+    for gradient in gradients or [1.0] * steps:
+        updates, state = update(jnp.full(1, gradient), state, params)
         sizes.append(-updates[0])
     return np.asarray(sizes)
 
@@ -48,6 +48,12 @@ def test_plain_steps_at_a_constant_rate_and_is_one_object():
     assert make_optimizer("plain", 0) is make_optimizer("plain", 10)
     assert make_optimizer("fast", 10) is make_optimizer("fast", 10)
     assert make_optimizer("fast", 10) is not make_optimizer("fast", 20)
+
+
+def test_plain_is_adam_with_the_usual_decays():
+    mean, square = 0.9 * 0.1 * 1 + 0.1 * -2, 0.999 * 0.001 * 1 + 0.001 * 4
+    second = mean / (1 - 0.9**2) / np.sqrt(square / (1 - 0.999**2))
+    np.testing.assert_allclose(sizes_of_steps(make_optimizer("plain", 0), 2, [1.0, -2.0]), [1, second], rtol=1e-4)
 
 
 def test_a_recipe_has_settings_for_every_network():

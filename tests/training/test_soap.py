@@ -28,6 +28,29 @@ def last_update(gradients, **settings):
     return jax.lax.scan(step, optimizer.init(gradients[0]), gradients)[1][-1]
 
 
+def reference(gradients, b1=0.9, b2=0.95, eps=1e-8, refresh_every=5):
+    """The same in NumPy and float64, for gradients of matrices."""
+    mean = square = 0
+    moments, bases = [0, 0], [np.eye(size) for size in gradients[0].shape]
+    for number, gradient in enumerate(np.asarray(gradients, np.float64)):
+        sides = gradient @ gradient.T, gradient.T @ gradient
+        moments = [b2 * moment + (1 - b2) * side for moment, side in zip(moments, sides, strict=True)]
+        if number % refresh_every == 0:
+            bases = [np.linalg.qr(moment @ basis)[0] for moment, basis in zip(moments, bases, strict=True)]
+        left, right = bases
+        mean = b1 * mean + (1 - b1) * gradient
+        square = b2 * square + (1 - b2) * (left.T @ gradient @ right) ** 2
+    mean, square = mean / (1 - b1 ** len(gradients)), square / (1 - b2 ** len(gradients))
+    return left @ (left.T @ mean @ right / (np.sqrt(square) + eps)) @ right.T
+
+
+@pytest.mark.parametrize("settings", [{}, {"b2": 0.8, "refresh_every": 2}])
+def test_it_is_the_algorithm_of_the_paper(settings):
+    gradients = jax.random.normal(jax.random.key(0), (8, 3, 3)) * jnp.float32([1, 2, 5])[None, :, None]
+    update = last_update(gradients, **settings)
+    np.testing.assert_allclose(update, reference(gradients, **settings), atol=1e-4)
+
+
 def rotation(key, size):
     return jnp.linalg.qr(jax.random.normal(key, (size, size)))[0]
 
