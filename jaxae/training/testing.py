@@ -141,7 +141,7 @@ def _measure(
     def each(shared: tuple, parts: tuple[Images, Array]) -> tuple[Values, Values]:
         return lax.map(functools.partial(_measure_batch, model, objective, *shared), parts)
 
-    shared = (params, noise, batches.count, jnp.uint32(first))
+    shared = (params, noise, jnp.asarray(batches.count), jnp.uint32(first))
     values, sums = parallel.share(each, devices)(shared, (batches.images, starts))
     return jax.tree.map(jnp.ravel, values), jax.tree.map(jnp.sum, sums)
 
