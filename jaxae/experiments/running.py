@@ -29,7 +29,6 @@ from jaxae.training import (
     TrainState,
     distributed,
     epochs_done,
-    no_best,
     parallel,
     place_images,
     steps_per_epoch,
@@ -163,9 +162,8 @@ def train(resolved: ResolvedRun, checkpoints: Checkpoints, progress: Progress) -
     if history.last is not None:
         progress.show_epoch(history.last)
     test, validation = resolved.test.images, None if resolved.validation is None else resolved.validation.images
-    best = None if validation is None else no_best(state)
-    if best is not None and (restored := checkpoints.restore_best(done, state)) is not None:
-        best = Best(restored[1], jnp.float32(restored[0]))
+    restored = checkpoints.restore_best(done, state)
+    best = None if restored is None else Best(restored[1], jnp.float32(restored[0]))
     loop = Loop(
         *(task, resolved.hyper, state, images, test, validation),
         best=best,

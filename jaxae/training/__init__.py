@@ -2,7 +2,7 @@
 ensembles, several devices and processes.
 """
 
-from jaxae.training.epochs import Best, RunState, no_best, run
+from jaxae.training.epochs import Best, RunState, run
 from jaxae.training.loop import Call, Epoch, Loop, train_epochs
 from jaxae.training.lsuv import scale_initial
 from jaxae.training.objectives import OBJECTIVES, Draws, Objective, add_own_noise, resolve_objective
@@ -23,6 +23,6 @@ from jaxae.training.task import Task, make_task, resolve_task, steps_per_epoch
 
 __all__ = ["OBJECTIVES", "RECIPES", "Best", "Call", "Draws", "Epoch", "Hyperparameters", "Loop", "Objective", "Recipe"]
 __all__ += ["RunState", "Settings", "Task", "TrainState", "TrainingImages", "add_own_noise", "epochs_done"]
-__all__ += ["hyperparameters", "init", "make_optimizer", "make_task", "no_best", "place_images", "recipe"]
+__all__ += ["hyperparameters", "init", "make_optimizer", "make_task", "place_images", "recipe"]
 __all__ += ["resolve_objective", "resolve_task", "run", "scale_initial", "start_from", "steps_per_epoch", "to_float"]
 __all__ += ["train_epoch", "train_epochs", "train_step"]

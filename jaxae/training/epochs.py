@@ -74,11 +74,6 @@ def start_run(task: Task, hyper: Hyperparameters, state: TrainState, size: int, 
     return RunState(state, Measured(values, means, jnp.zeros(members)), best, diverged)
 
 
-def no_best(state: TrainState) -> Best:
-    """Return what any state with a validation score is better than."""
-    return Best(state, jnp.float32(-jnp.inf))
-
-
 def measure_sets(
     task: Task, hyper: Hyperparameters, params: PyTree, sets: ImageSets
 ) -> tuple[Measured, Measured | None]:

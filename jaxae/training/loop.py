@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
@@ -128,7 +129,7 @@ class Loop:
             images: to train on.
             test: uint8 images to test on after each epoch.
             validation: uint8 images to validate on.
-            best: the best state so far, see `no_best`; None if no best one is to be kept.
+            best: the best state so far, if there is a validation part.
             patience: stop after so many epochs without a better one.
             tests_on_device: whether `test` and `validation` fit the device.
             call_seconds: how long a call may last, if it has more than one epoch.
@@ -141,6 +142,8 @@ class Loop:
         if tests_on_device:
             sets = ImageSets(images.place_test(test), None if validation is None else images.place_test(validation))
         size = sets.test.size if tests_on_device else test.count
+        if validation is not None and best is None:
+            best = Best(state, jnp.full(state.step.shape, -jnp.inf))
         self._hyper, self.run = images.place_run((hyper, start_run(task, hyper, state, size, best)))
         self._program = self._compile(sets) if self._is_ahead else self._compile_parts(sets)
         self._compile_seconds = time.perf_counter() - start

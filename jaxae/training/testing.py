@@ -82,9 +82,9 @@ def tested_objective(objective: Objective, noise: Noise) -> Objective | None:
     return objective if is_blind(objective, noise) else None
 
 
-def batch_images(images: Images, parts: int = 1) -> Batches:
-    """Divide images, of NumPy or JAX, into batches whose number is a multiple of `parts`."""
-    size = min(BATCH_SIZE, images.count)
+def batch_images(images: Images, parts: int = 1, size: int | None = None) -> Batches:
+    """Divide images, of NumPy or JAX, into batches of `size`, whose number is a multiple of `parts`."""
+    size = size or min(BATCH_SIZE, images.count)
     batches = -(-images.count // (size * parts)) * parts
     padding = [(0, batches * size - images.count)] + [(0, 0)] * 3
 
@@ -112,17 +112,11 @@ def measure_from_host(
 ) -> Measured:
     """Test on images of any number, moved to the default device chunk by chunk; the result is on the host."""
     program = ops.jit(_measure, ops.REFERENCE if model is None else model.backend, static_argnums=(0, 1, 6))
-    chunks = -(-images.nbytes // CHUNK_BYTES)
-    size = -(-images.count // (chunks * BATCH_SIZE)) * BATCH_SIZE
+    size, chunks = min(BATCH_SIZE, images.count), -(-images.nbytes // CHUNK_BYTES)
+    parts = -(-images.count // (size * chunks))  # the batches of a chunk, which share a program
     results = []
-    for start in range(0, images.count, size):
-        part = images.take(slice(start, start + size))
-        if chunks > 1:  # one program for all
-            missing = [(0, size - part.count)] + [(0, 0)] * 3
-            padded = jax.tree.map(lambda array, missing=missing: np.pad(array, missing), part)
-            batches = batch_images(padded)._replace(count=np.int32(part.count))
-        else:
-            batches = batch_images(part)
+    for start in range(0, images.count, parts * size):
+        batches = batch_images(images.take(slice(start, start + parts * size)), parts, size)
         results.append(program(model, objective, params, noise, batches, np.uint32(start), None))
     results = jax.device_get(results)  # after all of them were dispatched
     sums = jax.tree.map(lambda *each: np.sum(each, dtype=np.float64), *(sums for _, sums in results))
@@ -147,7 +141,7 @@ def _measure(
     def each(shared: tuple, parts: tuple[Images, Array]) -> tuple[Values, Values]:
         return lax.map(functools.partial(_measure_batch, model, objective, *shared), parts)
 
-    shared = (params, noise, jnp.asarray(batches.count, jnp.int32), jnp.uint32(first))
+    shared = (params, noise, jnp.asarray(batches.count), jnp.uint32(first))
     values, sums = parallel.share(each, devices)(shared, (batches.images, starts))
     return jax.tree.map(jnp.ravel, values), jax.tree.map(jnp.sum, sums)
 

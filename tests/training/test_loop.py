@@ -41,7 +41,7 @@ def make_loop(images=TRAIN, devices=None, rate=1e-2, start=None, **options):
     task, hyper = make_task(devices), make_hyper(rate=rate)
     state = training.init(task, hyper, SHAPE) if start is None else start
     placed = training.place_images(images, devices)
-    options = {"best": training.no_best(state), "call_seconds": 0.0} | options
+    options = {"call_seconds": 0.0} | options
     return training.Loop(task, hyper, state, placed, TEST, VALIDATION, **options)
 
 
