@@ -4,11 +4,13 @@ These are the official files, unpacked or packed again, and the files of torchvi
 official if its content is: see `content_digest`.
 """
 
+import contextlib
 import gzip
 import hashlib
 import itertools
 import re
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,7 +81,7 @@ def find_layouts(name: str, path: Path) -> list[OfficialData]:
         try:
             if place.name.endswith(ARCHIVES) and place.is_file():
                 with tempfile.TemporaryDirectory() as folder:
-                    shutil.unpack_archive(place, folder, filter=None if place.suffix == ".zip" else "data")
+                    shutil.unpack_archive(place, folder, filter=None if place.suffix == ".zip" else _harmless)
                     found += [each._replace(where=place) for each in find_layouts(name, Path(folder))]
             elif splits_and_classes := _read(name, place):
                 found.append(OfficialData(*splits_and_classes, place))
@@ -89,6 +91,12 @@ def find_layouts(name: str, path: Path) -> list[OfficialData]:
     if broken and not found:
         raise broken[0]
     return found
+
+
+def _harmless(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """The member of an archive if it is a file within `folder`."""
+    with contextlib.suppress(tarfile.FilterError):
+        return tarfile.data_filter(member, folder) if member.isfile() else None
 
 
 def _places(folder: Path, depth: int) -> Iterator[Path]:

@@ -57,7 +57,9 @@ def test_a_data_set_opened_twice_alike_is_the_same(npz):
 
 def test_an_unknown_prefix_is_refused_with_those_known(npz):
     assert data.find_source("pairs:a,b").has_pairs
-    with pytest.raises(UserError, match=r"'zip:a' is no data set's name: .* folder:PATH, npz:PATH, pairs:PATH$"):
+    with pytest.raises(
+        UserError, match=r"is no data set's name: .* csv:PATH, folder:PATH, npz:PATH, pairs:PATH, parquet:PATH$"
+    ):
         data.open("zip:a")
 
 
