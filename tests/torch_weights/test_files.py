@@ -339,8 +339,8 @@ def test_broken_npz_are_one_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("suffix", "package", "remedy"), [
-    (".pt", "torch", r"pip install 'jaxae\[torch\]', or take a .safetensors or .npz file"),
-    (".safetensors", "safetensors.numpy", r"pip install 'jaxae\[safetensors\]'"),
+    (".pt", "torch", r"pip install -e '.\[torch\]', or take a .safetensors or .npz file"),
+    (".safetensors", "safetensors.numpy", r"pip install -e '.\[safetensors\]'"),
 ])  # fmt: skip
 def test_a_missing_package_is_one_line(torch, tmp_path, monkeypatch, suffix, package, remedy):
     path = tmp_path / f"model{suffix}"
