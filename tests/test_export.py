@@ -243,6 +243,6 @@ def test_what_cannot_be_exported_is_one_line(folder, monkeypatch, tmp_path):
     with pytest.raises(UserError, match="no such directory"):
         run_export(monkeypatch, tmp_path / "nowhere", tmp_path / "out.onnx")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"need the package flatbuffers: pip install 'jaxae\[export\]'"):
+    with pytest.raises(UserError, match=r"need the package flatbuffers: pip install -e '.\[export\]'"):
         run_export(monkeypatch, folder / "mnist", tmp_path / "out.jax")
     assert list(tmp_path.iterdir()) == []

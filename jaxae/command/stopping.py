@@ -61,7 +61,7 @@ def install() -> None:
     signal.set_wakeup_fd(_wakeup)
     for number in (*SIGNALS, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _ignore)
+            signal.signal(number, _forward)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
@@ -114,15 +114,17 @@ def end() -> None:
         os._exit(128 + number)
 
 
-def _ignore(_number: int, _frame: object) -> None:
-    """Let `_watch` do everything: this runs only when the main thread gets back to Python."""
+def _forward(number: int, _frame: object) -> None:
+    """Tell `_watch`: C code has not while an event loop of Orbax has the wakeup descriptor for itself."""
+    if _wakeup is not None and (_number is None or number == signal.SIGHUP):
+        os.write(_wakeup, bytes([number]))
 
 
 def _restore() -> None:
     """Let signals end a forked process, which has no thread that watches."""
     signal.set_wakeup_fd(-1)
     for number in (*SIGNALS, signal.SIGHUP):
-        if signal.getsignal(number) is _ignore:
+        if signal.getsignal(number) is _forward:
             signal.signal(number, signal.SIG_DFL)
 
 

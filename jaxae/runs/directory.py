@@ -136,6 +136,10 @@ def check_run_dir(run_dir: Path, resume: bool) -> None:
     With `resume` it may hold a run; it may also be missing or empty, since a run may be stopped before it writes
     anything.
     """
+    path = os.path.abspath(run_dir)
+    if not path.isprintable() or set(path) & set("[\\"):  # Orbax would write checkpoints that cannot be read
+        reason = "it has an unprintable character, [ or \\, and checkpoints cannot be kept there"
+        raise UserError(f"`run_dir` {path}: {reason}: name another `run_dir`")
     if is_run(run_dir):
         if not resume:
             raise UserError(f"{run_dir} already holds a run: add `resume` to continue it, or name another `run_dir`")

@@ -294,6 +294,9 @@ def test_a_module_is_imported_before_the_options_are_read(form, extension, monke
     assert command.parse_arguments(Nothing) == Nothing(3)
     assert extensions.imported() == (extension,)
     assert networks.resolve_name("auto", (16, 16, 3)) == "mine"
+    monkeypatch.setattr(sys, "argv", ["command"])  # another command in the same process
+    command.parse_arguments(Nothing)
+    assert extensions.imported() == ()
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,10 @@ CALLBACK = """class Endless:
             print("ready", flush=True)
             time.sleep(60)
     Endless()"""
+EVENT_LOOP = """import signal
+    signal.set_wakeup_fd(-1)  # as uvloop does, which calls handlers itself
+    print("ready", flush=True)
+    time.sleep(60)"""
 PARENT = """stopping.run_program([sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"])"""
 LOOP = """stopping.requested()
     print("ready", flush=True)
@@ -66,7 +70,7 @@ def start(tmp_path):
         process.communicate()
 
 
-@pytest.mark.parametrize("body", [BUSY, CALLBACK, PARENT])
+@pytest.mark.parametrize("body", [BUSY, CALLBACK, EVENT_LOOP, PARENT])
 def test_a_command_that_reads_no_flag_is_ended_at_once_wherever_it_is(start, tmp_path, body):
     process, began = start(body), time.monotonic()
     process.send_signal(signal.SIGTERM)

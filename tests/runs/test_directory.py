@@ -216,3 +216,14 @@ def test_a_lock_that_is_a_file_is_named(launch, monkeypatch):
         directory.check_run_dir(launch.run_dir, resume=False)  # the file does not make it another's
         with pytest.raises(UserError, match=r"\(process \d+ on .*; delete .*/\.lock if it has ended\)"):
             directory.locked_run(launch.run_dir).__enter__()
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "two\nlines", "run[1]", "a\\b"])
+def test_a_name_that_checkpoints_cannot_have_is_refused(launch, name):
+    """Orbax takes the first for no text, and searches the last two as patterns: it loses what it has written."""
+    with pytest.raises(UserError, match="checkpoints cannot be kept there: name another `run_dir`"):
+        directory.check_run_dir(launch.run_dir / name, resume=False)
+
+
+def test_signs_and_letters_of_any_script_are_names(launch):
+    directory.check_run_dir(launch.run_dir / "*?#% 文字 é", resume=False)
