@@ -1,6 +1,7 @@
 """Every test runs on 8 fake CPU devices, strict about dtypes and rank promotion, with array shapes checked."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -10,6 +11,9 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 # Compiling is much of what these tests do, so most of LLVM's optimizations are left out; without any at all, XLA's
 # convolutions take 20 times as long. Every supported XLA must know these flags: it ends a process over an unknown one.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true")
+
+# A background job ignores Ctrl-C, and so would every command that the tests start: they send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from jaxtyping import install_import_hook
