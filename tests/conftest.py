@@ -12,11 +12,11 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 # convolutions take 20 times as long. Every supported XLA must know these flags: it ends a process over an unknown one.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true")
 
-# A background job ignores Ctrl-C, and so would every command that the tests start: they send it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 import pytest
 from jaxtyping import install_import_hook
+
+# A background job ignores Ctrl-C, and so would every command that the tests start: they send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Checks the `Float[Array, "batch height width channels"]` annotations of every public function at run time.
 install_import_hook("jaxae", "beartype.beartype")
