@@ -41,7 +41,7 @@ def test_a_call_of_the_library_leaves_the_process_as_it_was(tmp_path, monkeypatc
     with monkeypatch.context() as untrained:
         untrained.setattr(running, "train_and_report", lambda *_: {})
         config = Config(DataConfig(f"folder:{tmp_path / 'images'}"))
-        running.run(mnist_denoise.EXPERIMENT, config, Launch(run_dir=tmp_path / "new", devices=1))
+        running.run_config(mnist_denoise.EXPERIMENT, config, Launch(run_dir=tmp_path / "new", devices=1))
     write_run(tmp_path / "run", "mnist")
     run = trained.load_run(tmp_path / "run")
     images = np.zeros((2, 8, 8, 1), np.float32)
