@@ -31,7 +31,7 @@ def grid(tmp_path, monkeypatch):
         arguments = noise_grid.Arguments(GridConfig(recipe="plain"), run_dir=tmp_path / "runs")
         return noise_grid.run_one(EXPERIMENTS[0], "gaussian", "0.5", arguments)
 
-    monkeypatch.setattr(noise_grid.running, "run", train)
+    monkeypatch.setattr(noise_grid.running, "run_config", train)
     run.seen = seen
     return run
 
