@@ -2,6 +2,7 @@
 
 import pytest
 
+from jaxae.experiments import saving
 from jaxae.experiments.saving import Saver
 from jaxae.runs.checkpoints import Checkpoints
 
@@ -63,4 +64,4 @@ def test_a_stop_does_not_wait_for_a_slow_disk():
     with pytest.raises(KeyboardInterrupt):
         interrupt(notes, KeyboardInterrupt)
     assert notes.epochs == []
-    assert notes.waits == [3.0]
+    assert notes.waits == [saving.STOP_SECONDS]

@@ -131,7 +131,7 @@ def test_every_command_works_with_an_extension(name, few_images, server, tmp_pat
         return done.out
 
     experiment, run_dir = CHAINS[name][0], tmp_path / "run"
-    train = (f"experiments.{experiment}", "--run-dir", run_dir)
+    train = (f"experiments.{experiment}", "--run-dir", run_dir, "--checkpoint-seconds", 0)
     print(run(*train, "--data.dir", few_images, *options_of(name, few_images)))
     before = directory.read_summary(run_dir)
     (run_dir / directory.SUMMARY).unlink()
