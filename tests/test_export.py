@@ -190,6 +190,25 @@ def test_a_network_that_compares_sizes_has_a_fixed_size():
     assert size.shape == ["batch", 8, 8, 3]
 
 
+def mixed(images, *last):
+    """A mix of the channels, whose weights differ from another one's in the last output only."""
+    kernel = np.float32([[0.1, 0.2, last[0]], [0.3, 0.4, last[1]], [0.5, 0.6, last[2]]])[None, None]
+    return jax.lax.conv_general_dilated(images, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda images: jnp.maximum(images, 0.5),
+        lambda images: jnp.flip(mixed(images, 0.7, 0.8, 0.9), 1),
+        lambda images: mixed(images, 0.7, 0.8, 0.9) + mixed(images, 0.1, 0.2, 0.3),
+    ],
+)
+def test_a_limit_an_order_of_axes_and_similar_weights_are_kept(function):
+    network = Doubled(function=function)
+    assert_same(network, {}, export.to_onnx(network, {})[0], [(2, 6, 10)])
+
+
 def dilated(images):
     layout = ("NHWC", "HWIO", "NHWC")
     options = {"rhs_dilation": (2, 2), "dimension_numbers": layout}
@@ -215,10 +234,10 @@ def test_what_has_no_rule_is_refused_by_name(function, name):
 def test_a_wrong_conversion_is_not_written(monkeypatch):
     from jaxae.jaxpr_to_onnx import rules
 
-    monkeypatch.setitem(rules._OPERATORS, "logistic", ["Tanh"])
-    network = networks.build("cifar", "xla")
+    monkeypatch.setitem(rules._OPERATORS, "abs", ["Neg"])
+    network = Doubled(function=lambda images: jnp.abs(images - 0.5))  # as it is where a value is below 0.5
     with pytest.raises(UserError, match="does not compute what the network does"):
-        export.to_onnx(network, parameters(network))
+        export.to_onnx(network, {})
 
 
 def test_the_examples_in_the_docs_run(tmp_path, monkeypatch, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxae import data
-from jaxae.data import dataset
+from jaxae.data import Images, check_images, dataset
 from jaxae.errors import UserError
 from tests.data.photographs import photograph
 
@@ -84,3 +84,25 @@ def test_images_are_a_pytree_and_are_taken_together():
         np.testing.assert_array_equal(taken.clean, PIXELS[[3, 1]])
         np.testing.assert_array_equal(taken.noisy, 255 - PIXELS[[3, 1]])
     assert data.Images(PIXELS).take(slice(2)).noisy is None
+
+
+class Numbered:
+    """Images that are read by index: each is its number."""
+
+    shape = (7, 2, 2, 1)
+
+    def __getitem__(self, indices):
+        return np.broadcast_to(np.asarray(indices, np.uint8)[:, None, None, None], (len(indices), 2, 2, 1))
+
+
+def test_a_part_of_images_that_are_read_by_index_has_its_own_numbers():
+    part = Images(Numbered()).select(np.array([5, 3, 6]))
+    assert part.shape == (3, 2, 2, 1)
+    np.testing.assert_array_equal(part.take(np.array([2, 0])).clean[:, 0, 0, 0], [6, 5])
+
+
+def test_the_images_of_a_pair_have_one_shape():
+    clean, noisy = np.zeros((2, 4, 4, 1), np.uint8), np.zeros((2, 4, 5, 1), np.uint8)
+    assert check_images(Images(clean, clean), "pairs").noisy is clean
+    with pytest.raises(UserError, match="pairs gives images of uint8 and shape 2×4×5×1"):
+        check_images(Images(clean, noisy), "pairs")

@@ -1,5 +1,6 @@
 """Which backend a name stands for, and what follows from it."""
 
+import jax
 import pytest
 
 from jaxae import networks, ops
@@ -38,6 +39,20 @@ def test_a_name_stands_for_itself_on_every_platform():
 def test_the_backend_decides_the_compiler_options():
     assert ops.compiler_options("auto") == lanes.COMPILER_OPTIONS
     assert ops.compiler_options("xla") == {}
+
+
+def test_a_program_is_compiled_with_the_options_of_its_backend(monkeypatch):
+    jit, given = jax.jit, []
+    monkeypatch.setattr(jax, "jit", lambda function, **options: given.append(options) or jit(function))
+    wrap = ops.jit.__wrapped__
+    wrap(abs, "lanes", static_argnums=0)
+    wrap(abs, "lanes", compile_soon=True)
+    wrap(abs)
+    assert given == [
+        {"compiler_options": lanes.COMPILER_OPTIONS, "static_argnums": 0},
+        {"compiler_options": lanes.COMPILER_OPTIONS | ops.COMPILE_SOON},
+        {"compiler_options": None},
+    ]
 
 
 def test_the_backend_decides_the_size_of_microbatches():

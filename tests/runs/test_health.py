@@ -65,6 +65,19 @@ def test_dead_units_are_counted(name):
     assert dead["dead_units"] - alive["dead_units"] == size
 
 
+def test_every_image_counts_and_so_does_its_noise():
+    model, params = networks.build("cifar"), random_params("cifar")
+    images = np.full((scores.BATCH_SIZE + 1, 32, 32, 3), 128, np.uint8)
+
+    def first_units(kind):
+        return health._alive(model, params, EvaluationSet("grey", Images(images), noise.parse(kind)))[:8].any()
+
+    assert first_units("gaussian")
+    assert not first_units("none")
+    images[-1, 16, 16] = 255  # in the last batch
+    assert first_units("none")
+
+
 def test_the_table_of_a_sweep_says_so():
     def member(kind, collapsed):
         run = made(kind=kind, health={"outputs_collapsed": collapsed})

@@ -100,6 +100,14 @@ class Worker:
             text=True,
         )
 
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """End it, and the tests that it runs."""
+        self.process.terminate()
+        self.process.wait()
+
     def run(self, tests: list[str], seconds: float, first: str = "") -> Outcome:
         """Run `tests`, for so many seconds at most, the one called `first` before the others."""
         assert self.process.stdin
@@ -125,31 +133,41 @@ class Worker:
         os.utime(path, (self.times, self.times))
 
 
+def _stop(*_: Any) -> None:
+    sys.exit(143)  # so that what was begun is ended and removed
+
+
 def serve() -> None:
     """Run what standard input asks for, the arguments of `Worker.run` as a JSON list a line; print each outcome."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what anything else prints
+    signal.signal(signal.SIGTERM, _stop)
     warnings.simplefilter("ignore")  # JAX warns of a fork
     importlib.import_module("tests.conftest")
     for package in PACKAGES:
         with contextlib.suppress(ImportError):
             importlib.import_module(package)
+    hypothesis = importlib.import_module("hypothesis")
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # looking for a smaller example takes minutes
+    hypothesis.settings.register_profile("faults", phases=phases)
+    hypothesis.settings.load_profile("faults")
     for line in sys.stdin:
         print(json.dumps(_run_forked(*json.loads(line))), file=answers, flush=True)
 
 
 def _run_forked(tests: list[str], seconds: float, first: str) -> Outcome:
-    start, parent, (receive, send) = time.monotonic(), os.getppid(), os.pipe()
-    child = os.fork()
+    start, (receive, send) = time.monotonic(), os.pipe()
+    child, ended = os.fork(), 0
     if not child:
         _run_tests(tests, first, send)
     os.close(send)
-    ended = 0
-    while not ended and time.monotonic() < start + seconds and os.getppid() == parent:
-        time.sleep(0.05)
-        ended, _ = os.waitpid(child, os.WNOHANG)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # and what it started
+    try:
+        while not ended and time.monotonic() < start + seconds:
+            time.sleep(0.05)
+            ended, _ = os.waitpid(child, os.WNOHANG)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # and what it started
     if not ended:
         os.waitpid(child, 0)
     with os.fdopen(receive) as pipe:
@@ -160,6 +178,7 @@ def _run_forked(tests: list[str], seconds: float, first: str) -> Outcome:
 def _run_tests(tests: list[str], first: str, send: int) -> None:
     """Run `tests` in this process, write what fails to `send`, and end the process."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with open(OUTPUT, "w") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
@@ -196,11 +215,12 @@ def try_faults(
 
     The test that noticed it `before` runs first. Tests that are `trusted` are known to pass without a fault.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the copy is removed
-    with tempfile.TemporaryDirectory() as work:
+    signal.signal(signal.SIGTERM, _stop)
+    seconds: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as work, contextlib.ExitStack() as stack:
         checkout = Path(work) / "checkout"
         copy_checkout(checkout)
-        worker, seconds = Worker(checkout, Path(work) / "xla"), {}
+        worker = stack.enter_context(Worker(checkout, Path(work) / "xla"))
         for number, fault in enumerate(faults, 1):
             words = tests[fault.module]
             if (name := " ".join(words)) not in seconds and not trusted:

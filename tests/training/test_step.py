@@ -8,7 +8,6 @@ from jaxae.data import Images
 from jaxae.errors import UserError
 from jaxae.runs.digest import tree_digest
 from jaxae.training import step
-from jaxae.training.objectives import Noise2Noise
 
 
 def make_task(batch_size=8, name="mnist"):
@@ -151,14 +150,13 @@ def test_a_second_run_like_the_first_compiles_nothing():
     assert not run()
 
 
-def test_noise2noise_compares_with_a_second_noisy_copy():
-    task, images, hyper = make_task(), make_images(8), make_hyper(rate=0.0)
-    _, losses = train_epoch(
-        task._replace(objective=Noise2Noise()), hyper, training.init(task, hyper, (28, 28, 1)), images
-    )
-    _, clean = train_epoch(task, hyper, training.init(task, hyper, (28, 28, 1)), images)
-    # independent noise of factor 0.5 in the target adds its variance to the loss
-    np.testing.assert_allclose(losses - clean, 0.25, atol=0.02)
+def test_every_draw_of_a_step_has_a_key_of_its_own():
+    hyper = make_hyper()
+    keys = step.step_keys(hyper, jnp.int32(5), 2)
+    uses = [jax.random.fold_in(hyper.key, use) for use in (step.NOISE, step.TARGET_NOISE, step.PROBE)]
+    expected = jnp.stack([jnp.stack([jax.random.fold_in(use, number) for use in uses]) for number in (5, 6)])
+    np.testing.assert_array_equal(jax.random.key_data(keys), jax.random.key_data(expected))
+    assert len(np.unique(jax.random.key_data(keys).reshape(6, -1), axis=0)) == 6
 
 
 def test_a_state_is_drawn_as_a_part_of_another_program_too():
