@@ -10,7 +10,7 @@ from jaxae import embed, networks
 from jaxae.config import Config, DataOverride
 from jaxae.data import Images
 from jaxae.errors import UserError
-from jaxae.runs import figures, trained
+from jaxae.runs import trained
 from jaxae.runs.digest import tree_digest
 from jaxae.runs.trained import TrainedRun
 from tests.process import command, refused
@@ -46,7 +46,6 @@ def test_the_figure_shows_points_with_and_without_labels():
         assert len(figure.axes[0].collections) == groups
         shown = points if labels is None else points[labels == 0]
         np.testing.assert_array_equal(figure.axes[0].collections[0].get_offsets(), shown)
-        figures.pyplot().close(figure)
 
 
 def test_pairs_are_encoded_from_their_noisy_images():

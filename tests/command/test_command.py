@@ -1,6 +1,5 @@
 import errno
 import os
-import re
 import subprocess
 import sys
 import tomllib
