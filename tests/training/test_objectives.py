@@ -213,9 +213,8 @@ def run(objective, source, devices=None, epochs=1):
     return last
 
 
-@pytest.mark.parametrize("name", ["self", "sure"])
-def test_a_stream_and_eight_devices_train_as_one_device_does(name):
-    objective = OBJECTIVES[name]()
+def test_a_stream_and_eight_devices_train_as_one_device_does():
+    objective = OBJECTIVES["self"]()  # whose masks and noise depend on the step and the image
     alone = run(objective, IMAGES, epochs=2)
     streamed = run(objective, Stream(Images(IMAGES), chunk_bytes=20 * IMAGES[0].nbytes), epochs=2)
     spread = run(objective, IMAGES, parallel.find_devices(8), epochs=2)
