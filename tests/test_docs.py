@@ -36,7 +36,9 @@ def test_every_snippet_runs(tmp_path):
     for name, channels, size in (("digits_small", 1, 28), ("photo_patches_small", 3, 32)):
         write_few(tmp_path / "data", name, channels, size, train=2100)  # a snippet takes 2,048 of them
     (tmp_path / "work").mkdir()
-    found = [(path.name, *snippet) for path in PAGES for snippet in snippets(path)]
+    # those of devices.md start several processes, which have tests of their own
+    pages = [path for path in PAGES if path.name != "devices.md"]
+    found = [(path.name, *snippet) for path in pages for snippet in snippets(path)]
     assert len(found) > 20
     done = subprocess.run(
         [sys.executable, "-m", "tests.snippets"],

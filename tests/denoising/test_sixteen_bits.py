@@ -35,7 +35,7 @@ def mean_psnr(place, low, high, dtype) -> tuple[float, float]:
         least, step = (noisy.min(), np.ptp(noisy) / 255) if dtype == np.uint8 else (0, 1)
         tifffile.imwrite(place / "noisy" / f"{number}.tif", np.rint((noisy - least) / step).astype(dtype))
         pictures[number] = clean, least, step
-    train = TrainConfig(epochs=15, target="self")
+    train = TrainConfig(epochs=8, target="self")
     config = Config(DataConfig(f"folder:{place / 'noisy'}"), NoiseConfig("none"), train, "fast")
     running.run_config(cifar10_denoise.EXPERIMENT, config, Launch(run_dir=place / "run", devices=1))
     denoising.denoise_files(denoising.Arguments(place / "run", (place / "noisy",), place / "out"))
