@@ -177,7 +177,8 @@ def main() -> None:
             }
             parts = device[job] if checkout is None else [{}]
             row |= {f"{name}_ms": statistics.median(each[name] for each in parts) for name in parts[0]}
-            row["wall_by_lone"] = row["wall_ms"] / statistics.median(times["lone run", None])
+            if ("lone run", None) in times:
+                row["wall_by_lone"] = row["wall_ms"] / statistics.median(times["lone run", None])
             result["rows"].append({name: 1e3 * v if name.endswith("_ms") else v for name, v in row.items()})
         if args.long:
             result["long"] = apart("train", "lone run", images, args.long)
