@@ -261,7 +261,7 @@ def test_the_unet_computes_in_half_precision():
 @pytest.mark.parametrize("extension", ["unet"], indirect=True)
 @pytest.mark.usefixtures("extension")
 def test_the_unet_exchanges_weights_with_pytorch():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[torch]'")
     from jaxae.torch_weights import from_torch, to_torch
 
     def norm_conv(channels: int, features: int, stride: int = 1) -> torch.nn.Module:

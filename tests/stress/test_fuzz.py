@@ -25,7 +25,7 @@ def place(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_generated_cases(kind, place):
     if kind in ("state dicts", "pickles"):
-        pytest.importorskip("torch")
+        pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[torch]'")
     KINDS[kind].check(place, SAMPLE[kind])
 
 
