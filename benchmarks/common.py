@@ -8,8 +8,10 @@ import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from jaxae.command.machine import processor, versions
 
@@ -17,6 +19,19 @@ from jaxae.command.machine import processor, versions
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 
 IMAGES = {"mnist": 60_000, "cifar": 50_000}  # to train on
+
+
+def call_seconds(call: Callable[[], Any], rounds: int = 5) -> list[float]:
+    """The seconds of some calls that return arrays, after one to warm up."""
+    import jax  # here: competitors set its variables first
+
+    jax.block_until_ready(call())
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - start)
+    return times
 
 
 def same_allocator() -> None:

@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.common import machine, print_table, write_json
+from benchmarks.common import call_seconds, machine, print_table, write_json
 
 IMAGES, TESTED, BATCH_SIZE = 128, 64, 128
 JOBS = ("lone run", "sweep of 32", "stream")
@@ -81,7 +81,6 @@ def train(job: str, images: Path, epochs: int) -> dict:
 
 def programs(job: str, images: Path, rounds: int = 30) -> dict:
     """Time the programs of an epoch alone, and their parts; seconds."""
-    import jax
     import numpy as np
 
     from jaxae import data, networks, noise, ops, training
@@ -102,13 +101,7 @@ def programs(job: str, images: Path, rounds: int = 30) -> dict:
     loop = training.Loop(task, hyper, state, placed, test)
 
     def median(call) -> float:
-        jax.block_until_ready(call())
-        times = []
-        for _ in range(rounds):
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
+        return statistics.median(call_seconds(call, rounds))
 
     found = {"epoch": median(lambda: loop._program(loop.run, 1))}
     if job != "lone run":

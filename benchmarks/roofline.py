@@ -23,20 +23,9 @@ import optax
 from flax.traverse_util import flatten_dict
 from jax import lax
 
-from benchmarks.common import machine, print_table, same_allocator, write_json
+from benchmarks.common import call_seconds, machine, print_table, same_allocator, write_json
 from jaxae import networks, noise, tracing, training
 from jaxae.layers import ConvTranspose
-
-
-def best_seconds(call, rounds: int = 5) -> float:
-    """The shortest of some calls, after one to warm up."""
-    jax.block_until_ready(call())
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def product_ceiling(dtype: jnp.dtype, size: int = 2048, products: int = 8) -> float:
@@ -47,7 +36,7 @@ def product_ceiling(dtype: jnp.dtype, size: int = 2048, products: int = 8) -> fl
     def chain(x):
         return lax.fori_loop(0, products, lambda _, x: jnp.matmul(a, x), x)
 
-    return 2 * size**3 * products / best_seconds(lambda: chain(a))
+    return 2 * size**3 * products / min(call_seconds(lambda: chain(a)))
 
 
 def copy_ceiling(megabytes: int = 512, copies: int = 4) -> float:
@@ -58,7 +47,7 @@ def copy_ceiling(megabytes: int = 512, copies: int = 4) -> float:
     def passes(x):
         return lax.fori_loop(0, copies, lambda _, x: x + 1, x)
 
-    return 2 * x.nbytes * copies / best_seconds(lambda: passes(x))
+    return 2 * x.nbytes * copies / min(call_seconds(lambda: passes(x)))
 
 
 def work_per_image(network: str, itemsize: int) -> tuple[float, float]:
