@@ -46,6 +46,7 @@ def completed(shell, script, *words):
         (["data", "prepare", "mnist", "--f"], ["--from"]),
         (["denoise", "--add"], ["--add-noise"]),
         (["denoise", "photo"], []),  # files, by the shell's default
+        (["denoise", ""], []),  # files again, and no options
         (["nothing", "--"], []),
     ],
 )
