@@ -121,7 +121,9 @@ class Bench:
         self.seen.clear()
         with contextlib.chdir(own):
             yield own
-        assert _listed(self.work, own) == before, "something was written elsewhere"
+        after = _listed(self.work, own)
+        changed = sorted(path for path in before.keys() | after if before.get(path) != after.get(path))
+        assert not changed, f"something was written elsewhere: {changed}"
         assert set(children()) <= set(running), "a process is left"
 
 
