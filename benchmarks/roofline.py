@@ -86,7 +86,7 @@ def step_seconds(network: str, batch_size: int, precision: str, steps: int) -> f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", choices=networks.NETWORKS, default=list(networks.NETWORKS))
+    parser.add_argument("--networks", nargs="+", choices=networks.NETWORKS, default=["mnist", "cifar"])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[128, 1024])
     parser.add_argument("--precisions", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
     parser.add_argument("--images", type=int, default=8192, help="trained on in each timing")

@@ -68,7 +68,8 @@ class TrainConfig:
     reflect_padding: int | None = None
     """Pixels of reflection padding around the images; by default the recipe's setting."""
     target: str = "clean"
-    """The objective. clean compares outputs with clean images, noisy with another noisy copy (Noise2Noise). self
+    """The objective. clean compares outputs with clean images by the mean squared error, psnr by its logarithm for each
+    image, for noise of many strengths; noisy compares with another noisy copy (Noise2Noise). self
     (Noise2Self, for noise that is independent between pixels) and sure (SURE, for Gaussian noise of known strength)
     need only one noisy copy of each image; with --noise.kind none, the images themselves are noisy."""
     sigma: float | None = None

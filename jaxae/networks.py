@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
@@ -35,6 +36,7 @@ class Network(nn.Module):
         size_multiple: height and width must be multiples of it.
         reach: pixels to either side that an output pixel depends on; None if that is most of an image.
         microbatch_sizes: by backend, how many images a training step is best computed on at a time.
+        auto_backends: by platform, the backend that "auto" stands for if it is not the one that small networks take.
     """
 
     backend: str = "auto"
@@ -46,6 +48,7 @@ class Network(nn.Module):
     size_multiple: ClassVar[int] = 1
     reach: ClassVar[int | None] = None
     microbatch_sizes: ClassVar[Mapping[str, int]] = {}
+    auto_backends: ClassVar[Mapping[str, str]] = {}
 
     @property
     def microbatch_size(self) -> int | None:
@@ -172,6 +175,60 @@ class CifarAutoencoder(Autoencoder):
         return [ConvTranspose(self.ops, 8, 8, 3), ConvTranspose(self.ops, 8, 3, 3)]
 
 
+@NETWORKS.register("photo")
+class PhotoDenoiser(Network):
+    """A chain of six 3×3 layers at half the size, which computes what to add to a photograph. Sizes: multiples of 2.
+
+    Each 2×2 block of pixels is a pixel of four times the channels on the way, as in FFDNet (Zhang, Zuo and Zhang, IEEE
+    Transactions on Image Processing 27, 2018), and the output is added to the image, as in DnCNN (Zhang et al., 2017).
+    Nothing tells the network how strong the noise is. Outputs may leave [0, 1] by a little.
+    """
+
+    image_shape = (64, 64, 3)
+    size_multiple = 2
+    reach = 12  # two pixels for each layer
+    auto_backends: ClassVar[Mapping[str, str]] = {"cpu": "xla"}
+    microbatch_sizes: ClassVar[Mapping[str, int]] = {"xla": 4}
+    features: ClassVar[int] = 40
+    depth: ClassVar[int] = 6
+
+    def setup(self):
+        """Create the layers."""
+        own = 4 * self.image_shape[2]
+        widths = [own, *[self.features] * (self.depth - 1), own]
+        pairs = zip(widths[:-1], widths[1:], strict=True)
+        self.layers = [Conv(self.ops, before, after, 3, padding=1) for before, after in pairs]
+
+    def forward(self, x: Array) -> Array:
+        """Return what to add to `x`; both in blocks and in the layout of the backend."""
+        *layers, last = self.layers
+        for layer in layers:
+            x = self.activate(layer(x))
+        return last(x)
+
+    def __call__(self, images: Images) -> Images:
+        """Return the restored images."""
+        padded = self._pad(images)
+        return self._crop(padded + self._leave(self.forward(self._enter(padded))))
+
+    def _enter(self, x: Array) -> Array:
+        batch, height, width, channels = x.shape
+        blocks = x.reshape(batch, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
+        return super()._enter(blocks.reshape(batch, height // 2, width // 2, 4 * channels))
+
+    def _leave(self, x: Array) -> Array:
+        batch, rows, columns, _ = (blocks := super()._leave(x)).shape
+        pixels = blocks.reshape(batch, rows, columns, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
+        return pixels.reshape(batch, 2 * rows, 2 * columns, -1)
+
+
+@NETWORKS.register("photo_grey")
+class GreyPhotoDenoiser(PhotoDenoiser):
+    """The same for one channel."""
+
+    image_shape = (64, 64, 1)
+
+
 def build(name: str, backend: str = "auto", precision: str = "float32", reflect_padding: int = 0) -> Network:
     """Create a network.
 
@@ -185,6 +242,8 @@ def build(name: str, backend: str = "auto", precision: str = "float32", reflect_
         UserError: for an unknown name, and for more reflection padding than the least image has pixels for.
     """
     network = NETWORKS[name]
+    if backend == "auto":
+        backend = network.auto_backends.get(jax.default_backend(), backend)
     ops.resolve_backend(backend)
     step = max(1, network.size_multiple // 2)
     most = (network.min_size - 1) // step * step

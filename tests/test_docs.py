@@ -89,7 +89,7 @@ def help_of(module: str, monkeypatch, capsys) -> str:
 @pytest.mark.slow
 def test_every_option_exists(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
-    alike = {"jaxae.experiments.cifar10_denoise", "jaxae.experiments.cifar10_reconstruct"}  # as mnist_denoise
+    alike = {f"jaxae.experiments.{name}" for name in ("cifar10_denoise", "cifar10_reconstruct", "photo_denoise")}
     helps = "".join(help_of(module, monkeypatch, capsys) for module in sorted(modules_named() - alike))
     for path in READ:
         text = path.read_text()

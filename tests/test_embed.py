@@ -26,7 +26,7 @@ def test_principal_components_are_those_of_the_covariance():
     np.testing.assert_allclose(points.var(0), values[::-1][:2], rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", networks.NETWORKS)
+@pytest.mark.parametrize("name", ["mnist", "cifar"])
 def test_codes_are_the_encoders(name):
     model = networks.build(name, "xla")
     images = np.random.default_rng(0).integers(0, 256, (embed.BATCH_SIZE + 2, *model.image_shape), np.uint8)

@@ -8,6 +8,7 @@ COMMANDS = {  # what follows `jaxae`, and the module that does it
     "train mnist-denoise": "jaxae.experiments.mnist_denoise",
     "train cifar10-denoise": "jaxae.experiments.cifar10_denoise",
     "train cifar10-reconstruct": "jaxae.experiments.cifar10_reconstruct",
+    "train photo-denoise": "jaxae.experiments.photo_denoise",
     "sweep": "jaxae.experiments.sweep",
     "noise-grid": "jaxae.experiments.noise_grid",
     "denoise": "jaxae.denoising",

@@ -52,14 +52,14 @@ def generate(split: str, size: int) -> Iterator[tuple[UInt8[np.ndarray, "n 32 32
     Raises:
         UserError: scikit-image was installed without its photographs, and they cannot be downloaded.
     """
-    photographs = [_reduced(name) for name in PHOTOGRAPHS[split]]
+    photographs = [load_reduced(name) for name in PHOTOGRAPHS[split]]
     stream = list(SIZES).index(split)
     with ThreadPoolExecutor() as pool:
         chunks = pool.map(lambda chunk: _patches([SEED, stream, chunk], photographs), range(size // CHUNK))
         yield from ((images, None) for images in chunks)
 
 
-def _reduced(name: str) -> list[Float32[np.ndarray, "height width 3"]]:
+def load_reduced(name: str) -> list[Float32[np.ndarray, "height width 3"]]:
     """The photograph in each of its sizes, values in [0, 1]."""
     from skimage import data, transform
 
@@ -77,18 +77,27 @@ def _reduced(name: str) -> list[Float32[np.ndarray, "height width 3"]]:
 
 def _patches(seed: list[int], photographs: list[list[np.ndarray]]) -> UInt8[np.ndarray, "n 32 32 3"]:
     random = np.random.default_rng(seed)
-    patches = np.stack([_patch(random, photographs) for _ in range(CHUNK)])
+    patches = np.stack([cut_patch(random, photographs, 32) for _ in range(CHUNK)])
     about_mean = patches - patches.mean((1, 2), keepdims=True)
     contrast = random.uniform(*CONTRAST, (CHUNK, 1, 1, 1)).astype(np.float32)
     images = _colours(random)[:, None, None] + contrast * about_mean
     return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 
-def _patch(random: np.random.Generator, photographs: list[list[np.ndarray]]) -> Float32[np.ndarray, "32 32 3"]:
+def cut_patch(
+    random: np.random.Generator, photographs: list[list[np.ndarray]], side: int
+) -> Float32[np.ndarray, "side side 3"]:
+    """A random part of a random size of a random photograph, turned and mirrored, its channels exchanged.
+
+    Args:
+        random: Draws it.
+        photographs: What `load_reduced` returns for each.
+        side: The height and the width.
+    """
     sizes = photographs[random.integers(len(photographs))]
     image = sizes[random.integers(len(sizes))]
-    row, column = (random.integers(side - 31) for side in image.shape[:2])
-    patch = np.rot90(image[row : row + 32, column : column + 32], int(random.integers(4)))
+    row, column = (random.integers(length - side + 1) for length in image.shape[:2])
+    patch = np.rot90(image[row : row + side, column : column + side], int(random.integers(4)))
     return patch[:, :: random.choice([-1, 1]), random.permutation(3)]
 
 

@@ -12,7 +12,8 @@ from jaxae.data.dataset import SOURCES
 from jaxae.errors import UserError
 
 SMALL = "_small"  # ends the name of an embedded data set's first fifth
-EMBEDDED = tuple(name + end for name in ("digits", "photo_patches") for end in ("", SMALL))
+_MADE = "digits", "photo_patches", "photo_crops", "photo_crops_grey"
+EMBEDDED = tuple(name + end for name in _MADE for end in ("", SMALL))
 INFO = "dataset_info.json"
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)

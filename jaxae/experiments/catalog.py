@@ -1,11 +1,12 @@
 """The experiments by name, and the one whose defaults suit a network."""
 
-from jaxae.experiments import cifar10_denoise, cifar10_reconstruct, mnist_denoise
+from jaxae.experiments import cifar10_denoise, cifar10_reconstruct, mnist_denoise, photo_denoise
 from jaxae.experiments.resolving import Experiment
 from jaxae.networks import NETWORKS
 
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (mnist_denoise, cifar10_denoise, cifar10_reconstruct)
+    module.EXPERIMENT.name: module.EXPERIMENT
+    for module in (mnist_denoise, cifar10_denoise, cifar10_reconstruct, photo_denoise)
 }
 
 

@@ -68,7 +68,7 @@ class SweepTrain(TrainConfig):
 class SweepConfig:
     """What is trained."""
 
-    experiment: Literal["mnist_denoise", "cifar10_denoise", "cifar10_reconstruct"] = "mnist_denoise"
+    experiment: Literal["mnist_denoise", "cifar10_denoise", "cifar10_reconstruct", "photo_denoise"] = "mnist_denoise"
     """The experiment."""
     seeds: tuple[str, ...] = ("0..3",)
     """Seeds, or ranges of them such as 0..7, both ends included."""

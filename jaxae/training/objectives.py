@@ -24,6 +24,7 @@ Pixels = Float[Array, "batch height width channels"]
 Batch = tuple[Array, ...]
 
 GRID = 4  # pixels between masked ones along each axis
+LEAST_ERROR = 1e-7  # added to a mean squared error, whose logarithm is taken: 70 dB
 PROBE = 1e-2  # step of the finite difference in SURE's divergence
 
 
@@ -94,6 +95,20 @@ class Objective:
 
 OBJECTIVES: Registry[type[Objective]] = Registry("training target")
 OBJECTIVES["clean"] = Objective
+
+
+@OBJECTIVES.register("psnr")
+class MeanPsnr(Objective):
+    """Compare with clean images by the peak signal-to-noise ratio: its mean over images, with the sign changed.
+
+    Where each image draws its own strength of noise, the mean squared error is mostly that of the noisiest images. Here
+    an image counts the same however strong its noise is.
+    """
+
+    def losses(self, apply: Callable[[Pixels], Pixels], batch: Batch) -> Float[Array, " batch"]:
+        """Return the mean squared error of each image in decibels."""
+        noisy, target = batch
+        return 10 * jnp.log10(jnp.mean(jnp.square(apply(noisy) - target), (1, 2, 3)) + LEAST_ERROR)
 
 
 @OBJECTIVES.register("noisy")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import optax
 
-from jaxae.networks import CifarAutoencoder, MnistDenoiser, Network
+from jaxae.networks import CifarAutoencoder, GreyPhotoDenoiser, MnistDenoiser, Network, PhotoDenoiser
 from jaxae.registry import Registry
 from jaxae.training.soap import scale_by_soap
 
@@ -97,6 +97,8 @@ def adam(steps: int) -> optax.GradientTransformation:
     tuned={
         MnistDenoiser: Settings(epochs=3, batch_size=64, learning_rate=8e-3),
         CifarAutoencoder: Settings(epochs=5, batch_size=64, learning_rate=2e-2, lsuv=True, reflect_padding=4),
+        PhotoDenoiser: Settings(epochs=10, batch_size=32, learning_rate=1e-2, lsuv=True),
+        GreyPhotoDenoiser: Settings(epochs=10, batch_size=32, learning_rate=1e-2, lsuv=True),
     },
     has_schedule=True,
 )

@@ -53,7 +53,7 @@ def test_a_patch_is_a_window_turned_and_mirrored_with_its_channels_exchanged():
     photograph = np.float32(rows * 1000 + columns * 10 + channels)
     orientations, orders = set(), set()
     for seed in range(200):
-        patch = photo_patches._patch(np.random.default_rng(seed), [[photograph]])
+        patch = photo_patches.cut_patch(np.random.default_rng(seed), [[photograph]], 32)
         order = tuple(np.int64(patch[0, 0] % 10))
         window = patch[..., np.argsort(order)]
         corner = window.min((0, 1))
@@ -109,7 +109,7 @@ def test_colours_are_of_every_hue_and_use_the_whole_range(images):
 
 def test_a_photograph_is_reduced_without_a_border_of_black(monkeypatch):
     monkeypatch.setattr(skimage.data, "chelsea", lambda: np.full((131, 135), 255, np.uint8))
-    sizes = photo_patches._reduced("chelsea")
+    sizes = photo_patches.load_reduced("chelsea")
     assert [size.shape for size in sizes] == [(131, 135, 3), (65, 67, 3), (32, 33, 3)]
     assert {(size.dtype.name, size.min(), size.max()) for size in sizes} == {("float32", 1.0, 1.0)}
 

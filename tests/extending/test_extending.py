@@ -51,7 +51,7 @@ CHAINS = {  # the experiment, and the options that select the extension
     "nrmse": (MNIST, ()),
     "patches": (MNIST, ("--train.backend", "patches", *FEW)),
     "r2r": (MNIST, ("--train.target", "r2r")),
-    "unet": (CIFAR, ("--network", "unet", *FEW)),
+    "unet": (CIFAR, ("--network", "unet", "--train.backend", "unfold", *FEW)),
 }
 
 

@@ -49,7 +49,7 @@ def assert_cifars(path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", files.SUFFIXES)
-@pytest.mark.parametrize("model", sorted(networks.NETWORKS))
+@pytest.mark.parametrize("model", ["cifar", "mnist"])
 def test_weights_come_back_exactly(tmp_path, request, model, suffix):
     if suffix in (".pt", ".pth", ".bin"):
         request.getfixturevalue("torch")

@@ -239,3 +239,14 @@ def test_an_objective_of_ones_own_is_trained_by_name():
         assert squared.loss < ours.loss < np.sqrt(squared.loss)
     finally:
         del OBJECTIVES["absolute"]
+
+
+def test_the_psnr_objective_counts_images_of_strong_and_weak_noise_alike():
+    target = jnp.zeros((2, 8, 8, 1))
+    noisy = target + jnp.float32([0.1, 0.01])[:, None, None, None]
+    objective = OBJECTIVES["psnr"]()
+    losses = objective.losses(lambda images: images, (noisy, target))
+    np.testing.assert_allclose(losses, [-20, -40], atol=0.01)
+    grads = jax.grad(lambda scale: jnp.sum(objective.losses(lambda images: scale * images, (noisy, target))))
+    np.testing.assert_allclose(grads(jnp.float32(1)), 2 * 20 / np.log(10), rtol=1e-2)
+    assert np.isfinite(objective.losses(lambda images: target, (noisy, target))).all()
