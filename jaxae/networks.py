@@ -1,5 +1,6 @@
 """The networks. Images and outputs are float32 [batch, height, width, channels] in [0, 1]."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -196,8 +197,7 @@ class PhotoDenoiser(Network):
         """Create the layers."""
         own = 4 * self.image_shape[2]
         widths = [own, *[self.features] * (self.depth - 1), own]
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.layers = [Conv(self.ops, before, after, 3, padding=1) for before, after in pairs]
+        self.layers = [Conv(self.ops, before, after, 3, padding=1) for before, after in itertools.pairwise(widths)]
 
     def forward(self, x: Array) -> Array:
         """Return what to add to `x`; both in blocks and in the layout of the backend."""

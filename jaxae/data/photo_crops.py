@@ -1,6 +1,6 @@
 """`photo_crops`: colour images, 64×64×3, parts of the photographs that come with scikit-image.
 
-For a network that sees more of a picture than `photo_patches` shows. Parts come from whole and from reduced photographs,
+For a network that sees more of a picture than `photo_patches` shows. Parts come from whole and reduced photographs,
 turned and mirrored, with their channels exchanged. The images of "test" are from other photographs than those of
 "train". The same versions of NumPy and scikit-image make the same pixels.
 """
