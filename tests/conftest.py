@@ -21,6 +21,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Checks the `Float[Array, "batch height width channels"]` annotations of every public function at run time.
 install_import_hook("jaxae", "beartype.beartype")
 
+from jaxae import ops
+
+# In this process "auto" stands for the backends that compile fastest, since tests train on few images; commands in
+# processes of their own, and tests that name a backend, use the others.
+AUTO = {"auto": dict(ops.AUTO), "ensemble": dict(ops.AUTO_ENSEMBLE)}
+ops.AUTO["cpu"], ops.AUTO_ENSEMBLE["cpu"] = "xla", "unfold"
+
+
+@pytest.fixture
+def users_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What "auto" stands for outside of the tests."""
+    monkeypatch.setattr(ops, "AUTO", AUTO["auto"])
+    monkeypatch.setattr(ops, "AUTO_ENSEMBLE", AUTO["ensemble"])
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

@@ -97,8 +97,8 @@ def adam(steps: int) -> optax.GradientTransformation:
     tuned={
         MnistDenoiser: Settings(epochs=3, batch_size=64, learning_rate=8e-3),
         CifarAutoencoder: Settings(epochs=5, batch_size=64, learning_rate=2e-2, lsuv=True, reflect_padding=4),
-        PhotoDenoiser: Settings(epochs=10, batch_size=32, learning_rate=1e-2, lsuv=True),
-        GreyPhotoDenoiser: Settings(epochs=10, batch_size=32, learning_rate=1e-2, lsuv=True),
+        PhotoDenoiser: Settings(epochs=10, batch_size=32, learning_rate=5e-3, lsuv=True),
+        GreyPhotoDenoiser: Settings(epochs=10, batch_size=32, learning_rate=5e-3, lsuv=True),
     },
     has_schedule=True,
 )

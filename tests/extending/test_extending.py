@@ -144,6 +144,8 @@ def test_every_command_works_with_an_extension(name, few_images, server, tmp_pat
     run("report", run_dir, "--out", tmp_path / "report.html")
     words = re.sub("<[^>]*>", "", (tmp_path / "report.html").read_text())
     assert f"mnist_denoise --import tests.extending.{name} " in words
+    if name not in ("unet", "patches"):  # the others leave the network as it is
+        return
     for suffix in ("jax", "onnx"):
         print(run("export", run_dir, tmp_path / f"network.{suffix}"))
     outputs_agree(tmp_path, data.open("cifar10" if experiment == CIFAR else "mnist", few_images).load("test").clean[:2])
@@ -174,7 +176,7 @@ def extension(request, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("extension", ["unet", "r2r", "patches"], indirect=True)  # what is part of the step
+@pytest.mark.parametrize("extension", ["unet", "patches"], indirect=True)  # what is part of the step
 def test_two_members_train_at_once_with_an_extension(extension, few_images, tmp_path):
     name = extension.__name__.rpartition(".")[2]
     config = tyro.cli(Config, args=[*options_of(name, few_images), "--train.epochs", "1"])

@@ -16,6 +16,7 @@ def test_an_unknown_backend_is_an_error_that_names_all():
         networks.build("mnist", "lane")
 
 
+@pytest.mark.usefixtures("users_backends")
 @pytest.mark.parametrize(
     ("platform", "alone", "ensemble"),
     [
@@ -36,6 +37,7 @@ def test_a_name_stands_for_itself_on_every_platform():
         assert ops.resolve_backend(name, "tpu", ensemble=True) == name
 
 
+@pytest.mark.usefixtures("users_backends")
 def test_the_backend_decides_the_compiler_options():
     assert ops.compiler_options("auto") == lanes.COMPILER_OPTIONS
     assert ops.compiler_options("xla") == {}
@@ -55,12 +57,15 @@ def test_a_program_is_compiled_with_the_options_of_its_backend(monkeypatch):
     ]
 
 
+@pytest.mark.usefixtures("users_backends")
 def test_the_backend_decides_the_size_of_microbatches():
     assert networks.build("cifar", "lanes").microbatch_size == 16
     assert networks.build("cifar", "auto").microbatch_size == 16
     assert networks.build("cifar", "xla_in_parts").microbatch_size == 128
     assert networks.build("cifar", "xla").microbatch_size is None
     assert networks.build("mnist", "lanes").microbatch_size == 128
+    assert networks.build("photo", "auto").backend == "xla"
+    assert networks.build("photo", "auto").microbatch_size == 4
 
 
 def test_the_same_arguments_compile_one_program():

@@ -36,6 +36,7 @@ def test_each_member_ends_as_it_would_alone(form, monkeypatch):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), ours, lone.state.params)
 
 
+@pytest.mark.usefixtures("users_backends")
 @pytest.mark.parametrize("backend", ["lanes", "unfold"])
 @pytest.mark.parametrize("name", ["mnist", "cifar"])
 def test_batched_over_weights_nothing_becomes_a_grouped_convolution(name, backend):
