@@ -9,16 +9,22 @@ Tiles of all pictures share the batches. There are two ways to cut:
   averaged with weights that are highest in the middle of a window.
 """
 
+import functools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, product
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
+from jaxae import ops
 from jaxae.networks import Network
+from jaxae.runs.scores import restore_images
+from jaxae.runs.trained import TrainedRun
 
 CORES = 32, 64, 128  # sides of the part that an exact tile contributes
 BATCH_PIXELS = 150_000  # of a batch of tiles
@@ -120,6 +126,18 @@ class _Job:
         for start in starts:
             total[start : start + self.tiling.size] += self.tiling.weights
         return np.where(total == 0, np.float32(1), total)  # 0 in the padding, which is cropped
+
+
+def compile_network(run: TrainedRun, tiling: Tiling) -> Callable[[np.ndarray], Any]:
+    """Return the run's network for batches of tiles; it is compiled once for the same run and size."""
+    return functools.partial(_compile(run, tiling.size, tiling.batch, tiling.padding > 0), run.params)
+
+
+@functools.lru_cache(maxsize=8)
+def _compile(run: TrainedRun, size: int, batch: int, is_padded: bool) -> Callable[..., Any]:
+    network = run.network.clone(reflect_padding=0) if is_padded else run.network  # the whole picture is padded
+    images = jax.ShapeDtypeStruct((batch, size, size, network.image_shape[2]), jnp.float32)
+    return ops.jit(restore_images, network.backend, static_argnums=0).lower(network, run.params, images).compile()
 
 
 def restore_pictures(
