@@ -61,7 +61,7 @@ def as_pictures(
     array: np.ndarray, channel_axis: ChannelAxis = "auto", value_range: ValueRange | None = None
 ) -> tuple[list[Picture], int | None]:
     """Return the pictures in `array`, and the axis of their channels; see `denoise`."""
-    is_whole, shape = array.dtype in (np.uint8, np.uint16), array.shape
+    is_whole, shape = array.dtype.kind == "u" and array.dtype.itemsize <= 2, array.shape
     if not is_whole and not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"images of {array.dtype}: they must be uint8, uint16 or floats")
     if channel_axis == "auto":

@@ -94,8 +94,9 @@ def train(
         stack.enter_context(directory.locked_run(resolved.run_dir))
         running.claim_run(resolved)
         follow = callback and (lambda record, params: callback(record, model(params, record["epoch"])))
+        progress = _LoggedProgress(resolved.config.train.epochs or 0)
         with Checkpoints(resolved.run_dir) as checkpoints:
-            state, scores = running.train_resolved(resolved, checkpoints, _LoggedProgress(0), follow)
+            state, scores = running.train_resolved(resolved, checkpoints, progress, follow)
         history = directory.read_history(resolved.run_dir)
         if run_dir is not None:
             running.finish_run(resolved, state, scores, chosen.name)

@@ -60,6 +60,7 @@ class TrainedRun:
         """
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise TypeError(f"images of {images.dtype}: the network takes floats in [0, 1]; jaxae.denoise takes both")
+        images = jnp.asarray(images)
         # part of another program, whose compiler has options of its own
         if any(isinstance(each, jax.core.Tracer) for each in jax.tree.leaves((self.params, images))):
             return restore_images(self.network, self.params, images)

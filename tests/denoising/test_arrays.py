@@ -82,7 +82,7 @@ def test_colour_enters_a_grey_network_channel_by_channel(grey_model):
 
 def test_values_are_between_black_and_white(model):
     twelve_bits = draw((16, 20), np.float32) * 4095
-    restored = jaxae.denoise(twelve_bits.astype(np.uint16), model, value_range=(0, 4095))
+    restored = jaxae.denoise(twelve_bits.astype(np.uint16), model, value_range=(0.0, 4095.0))
     of_floats = jaxae.denoise(np.floor(twelve_bits) / np.float32(4095), model)
     np.testing.assert_allclose(restored, of_floats * 4095, atol=0.6)
 
@@ -98,8 +98,8 @@ def test_values_are_between_black_and_white(model):
         (np.zeros((8, 8, 4), np.uint8), {"channel_axis": -1}, UserError, "`channel_axis` -1"),
         (np.full((8, 8), 1.5), {}, UserError, "values from 1.5 to 1.5, beyond 0 to 1: clip them"),
         (np.full((8, 8), np.nan), {}, UserError, "values from nan"),
-        (np.full((8, 8), 5, np.uint16), {"value_range": (0, 4)}, UserError, "beyond 0 to 4"),
-        (np.full((8, 8), 5, np.uint16), {"value_range": (5, 5)}, UserError, "beyond 5 to 5"),
+        (np.full((8, 8), 5, np.uint16), {"value_range": (0.0, 4.0)}, UserError, "beyond 0 to 4"),
+        (np.full((8, 8), 5, np.uint16), {"value_range": (5.0, 5.0)}, UserError, "beyond 5 to 5"),
     ],
 )
 def test_other_arrays_are_refused(model, images, options, error, message):

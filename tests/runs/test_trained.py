@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -144,8 +145,7 @@ def test_pictures_that_are_noisy_themselves_are_not_resized(made, opened):
 
 def test_a_model_is_a_function_for_jit(made):
     run, images = trained.load_run(str(made[0])), np.random.default_rng(0).random((2, 12, 16, 3), np.float32)
-    restored = run(images)
-    expected = run.network.apply({"params": run.params}, images)
+    restored, expected = run(images), run.network.apply({"params": run.params}, jnp.asarray(images))
     assert restored.dtype == np.float32
     for outputs in (restored, jax.jit(run)(images), jax.jit(lambda model, x: model(x))(run, images)):
         np.testing.assert_allclose(outputs, expected, atol=1e-6)
