@@ -181,7 +181,7 @@ def train_resolved(
         best=best,
         patience=patience,
         tests_on_device=not distributed.any_says(not tests_fit_device(resolved)),
-        call_seconds=0 if callback else min(CALL_SECONDS, launch.checkpoint_seconds),
+        call_seconds=0.0 if callback else min(CALL_SECONDS, launch.checkpoint_seconds),
     )
     trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size
     last, was_collapsed = None, False

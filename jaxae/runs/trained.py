@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from flax import traverse_util
+from jax.core import Tracer
 from jaxtyping import Array, PyTree
 from safetensors import SafetensorError, safe_open
 
@@ -62,7 +63,7 @@ class TrainedRun:
             raise TypeError(f"images of {images.dtype}: the network takes floats in [0, 1]; jaxae.denoise takes both")
         images = jnp.asarray(images)
         # part of another program, whose compiler has options of its own
-        if any(isinstance(each, jax.core.Tracer) for each in jax.tree.leaves((self.params, images))):
+        if any(isinstance(each, Tracer) for each in jax.tree.leaves((self.params, images))):
             return restore_images(self.network, self.params, images)
         return ops.jit(restore_images, self.network.backend, static_argnums=0)(self.network, self.params, images)
 

@@ -67,6 +67,7 @@ def test_callbacks_get_the_model_after_each_epoch_and_the_numbers_stay(result, i
     assert digests[0] != digests[1] == tree_digest(again.model.params) == tree_digest(result.model.params)
 
 
+@pytest.mark.slow
 def test_an_optimizer_takes_the_place_of_the_recipe(result, images):
     adam = optax.adam(optax.constant_schedule(0.01))
     ours = jaxae.train("mnist-denoise", images, noise_factor=0.3, optimizer=adam, **SMALL)
@@ -76,6 +77,7 @@ def test_an_optimizer_takes_the_place_of_the_recipe(result, images):
         jaxae.train("mnist-denoise", images, optimizer=adam, run_dir="nowhere")
 
 
+@pytest.mark.slow
 def test_a_directory_gets_what_the_command_writes(images, tmp_path, caplog, capsys):
     caplog.set_level(logging.INFO, "jaxae")
     pairs = [data.Images(each[..., None], 255 - each[..., None]) for each in images]

@@ -164,7 +164,7 @@ def test_a_file_holds_all_of_a_run(made, tmp_path):
     trained.save_weights(run, path, "float16")
     assert path.stat().st_size < 0.8 * len(content)
     rounded = trained.load_run(path)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), rounded.params, run.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), rounded.params, run.params)
     trained.save_weights(run, path)
     assert path.read_bytes() == content
     with pytest.raises(UserError, match=r"must end in \.safetensors"):
