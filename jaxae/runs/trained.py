@@ -22,7 +22,6 @@ from jaxae.data import Dataset
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.runs import directory, fingerprint
-from jaxae.runs.checkpoints import Checkpoints, Choice, saved_epochs
 from jaxae.runs.evaluation_set import EvaluationSet
 from jaxae.training.objectives import OBJECTIVES, Objective, is_blind
 from jaxae.training.testing import restore_images
@@ -68,7 +67,7 @@ class TrainedRun:
         return ops.jit(restore_images, self.network.backend, static_argnums=0)(self.network, self.params, images)
 
 
-def load_run(run_dir: Path | str, checkpoint: Choice = "latest") -> TrainedRun:
+def load_run(run_dir: Path | str, checkpoint: Literal["latest", "best"] = "latest") -> TrainedRun:
     """Load a trained network onto the default device, whatever devices it was trained on.
 
     Args:
@@ -89,6 +88,8 @@ def load_run(run_dir: Path | str, checkpoint: Choice = "latest") -> TrainedRun:
         if not run_dir.exists():
             names = ", ".join(sorted(path.stem for path in SHIPPED.glob(f"*{SUFFIX}")))
             raise UserError(f"no run in {run_dir}: there is no such directory; weights that ship with jaxae: {names}")
+    from jaxae.runs.checkpoints import Checkpoints, saved_epochs  # Orbax takes long to import
+
     config = directory.load_config(run_dir)
     network, device = _build(config), jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = tracing.params_like(network)
@@ -145,6 +146,8 @@ def load_start(init_from: Path | None, run_dir: Path, network: str) -> PyTree | 
     Raises:
         UserError: if the run in `init_from` cannot be loaded or has another network.
     """
+    from jaxae.runs.checkpoints import saved_epochs
+
     if init_from is None or saved_epochs(run_dir):
         return None
     run = load_run(init_from)
