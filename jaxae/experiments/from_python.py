@@ -58,7 +58,8 @@ def train(
     """Train a network as the command `jaxae train` does, and test it.
 
     Args:
-        experiment: "mnist-denoise", "cifar10-denoise" or "cifar10-reconstruct": the defaults of all options.
+        experiment: "mnist-denoise", "cifar10-denoise", "cifar10-reconstruct" or "photo-denoise": the defaults of all
+            options.
         data: the name of a data set, or training and test images: each an array, uint8 or uint16 [n, height, width] or
             [n, height, width, channels], or `jaxae.data.Images`, with noisy ones.
         optimizer: of Optax, with its learning rate or schedule; by default the recipe's.
