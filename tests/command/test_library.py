@@ -10,7 +10,7 @@ import jax
 import matplotlib
 import numpy as np
 
-import jaxae
+import jaxae.plot  # importing SciPy adds filters of warnings
 from jaxae.config import Config, DataConfig, Launch
 from jaxae.experiments import mnist_denoise, running
 from jaxae.report import plots
