@@ -54,7 +54,7 @@ def of_test(run: TrainedRun, title: str) -> Panel:
     """Test images of the run's own data, side by side."""
     test = trained.open_test(run)
     indices = np.arange(FIRST, FIRST + COUNT)
-    shown = samples.restore_samples(run.model, run.params, test.images, indices, test.noise)
+    shown = samples.restore_samples(run.network, run.params, test.images, indices, test.noise)
     psnr = mean_metric(shown.clean, shown.noisy, shown.restored)
     return Panel(title, side_by_side(shown.noisy), side_by_side(shown.restored), psnr)
 
@@ -63,7 +63,7 @@ def of_photograph(run: TrainedRun, title: str) -> Panel:
     """The middle of a photograph with the noise of the run; its PSNR is that of the whole photograph."""
     clean = training.to_float(jnp.asarray(photographs.cat()[None]))
     noisy = trained.open_test(run).noise(jax.random.key(scores.TEST_KEY), clean)
-    model = run.model.clone(backend="xla")  # compiles soonest for a picture of this size
+    model = run.network.clone(backend="xla")  # compiles soonest for a picture of this size
     restored = ops.jit(scores.restore_images, model.backend, static_argnums=0)(model, run.params, noisy)
     noisy = jnp.clip(noisy, 0, 1)
     middles = (side_by_side(np.asarray(state)[:, *SHOWN]) for state in (noisy, restored))

@@ -46,12 +46,12 @@ def encode_images(run: TrainedRun, images: Images) -> Float[np.ndarray, "n rows 
     Raises:
         UserError: if the network is not an autoencoder.
     """
-    if not isinstance(run.model, Autoencoder):
+    if not isinstance(run.network, Autoencoder):
         raise UserError(f"the {run.config.network} network has no encoder: name a run of an autoencoder")
-    encode_batch = ops.jit(_encode_batch, run.model.backend, static_argnums=0)
+    encode_batch = ops.jit(_encode_batch, run.network.backend, static_argnums=0)
     starts = range(0, images.count, BATCH_SIZE)
     batches = (jnp.asarray(images.take(slice(start, start + BATCH_SIZE)).input) for start in starts)
-    return np.concatenate([np.asarray(encode_batch(run.model, run.params, batch)) for batch in batches])
+    return np.concatenate([np.asarray(encode_batch(run.network, run.params, batch)) for batch in batches])
 
 
 def _encode_batch(model: Autoencoder, params: PyTree, images: Array) -> Any:

@@ -34,7 +34,7 @@ def evaluate_run(arguments: Arguments) -> dict[str, Any]:
     """Return the test metrics and what they were measured on."""
     run = trained.load_run(arguments.run_dir, arguments.checkpoint)
     test = trained.open_test(run, arguments.data, arguments.noise)
-    scores = score(run.model, run.params, test)
+    scores = score(run.network, run.params, test)
     return summary.summarize_test(run.params, test, scores) | {"run_dir": str(run.run_dir), "epoch": run.epoch}
 
 

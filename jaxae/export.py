@@ -128,10 +128,10 @@ def main() -> None:
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{out.suffix} files need the package {package}: pip install -e '.[export]'")
     run = trained.load_run(arguments.run_dir, arguments.checkpoint)
-    network = run.model.clone(backend=ops.REFERENCE, dtype=jnp.dtype("float32"))
+    network = run.network.clone(backend=ops.REFERENCE, dtype=jnp.dtype("float32"))
     content, free_size = make(network, run.params)
     files.write_bytes(out, content)
-    height, width, channels = run.model.image_shape
+    height, width, channels = run.network.image_shape
     size, fixed = ("height, width", "trained on") if free_size else (f"{height}, {width}", "fixed at")
     print(
         f"written: {out} ({len(content) / 1e3:,.0f} kB), the {run.config.network} network after epoch {run.epoch}: "

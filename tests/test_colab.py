@@ -1,4 +1,4 @@
-"""The Colab notebook, run from end to end with CPU devices in the accelerator's place."""
+"""The notebooks, run from end to end; the one for Colab with CPU devices in the accelerator's place."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,7 @@ from tests.process import CACHE
 from tests.tiny_data_set import write_few
 
 PATH = Path(__file__).parent.parent / "experiments" / "colab_tpu.ipynb"
+OF_PYTHON = PATH.with_name("python.ipynb")
 SMALL = {
     "ACCELERATOR": '"cpu"',
     "EPOCHS": "1",
@@ -22,9 +23,9 @@ SMALL = {
 }
 
 
-def notebook(**settings: str) -> nbformat.NotebookNode:
-    """The notebook with other settings in its first cell of code."""
-    read = nbformat.read(PATH, as_version=4)
+def notebook(path: Path = PATH, **settings: str) -> nbformat.NotebookNode:
+    """A notebook with other settings in its first cell of code."""
+    read = nbformat.read(path, as_version=4)
     first = next(cell for cell in read.cells if cell.cell_type == "code")
     for name, value in settings.items():
         first.source, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", first.source, flags=re.MULTILINE)
@@ -49,8 +50,15 @@ def kernel(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PATH.parents[1]))
 
 
-def test_its_outputs_are_cleared():
-    read = nbformat.read(PATH, as_version=4)
+def pictures_of(read: nbformat.NotebookNode) -> list:
+    """What its cells show as pictures."""
+    outputs = [output for cell in read.cells for output in cell.get("outputs", ())]
+    return [output for output in outputs if "image/png" in output.get("data", {})]
+
+
+@pytest.mark.parametrize("path", [PATH, OF_PYTHON])
+def test_outputs_are_cleared(path):
+    read = nbformat.read(path, as_version=4)
     nbformat.validate(read)
     for cell in read.cells:
         if cell.cell_type == "code":
@@ -69,10 +77,16 @@ def test_it_runs_from_end_to_end(kernel, tmp_path, monkeypatch):
     assert "epoch 1/1" in printed
     assert "gaussian 0.5, rate 0.001" in printed
     assert re.search(r"batch +128: +[\d,]+ images/s", printed)
-    pictures = [
-        output for cell in read.cells for output in cell.get("outputs", ()) if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 2
+    assert len(pictures_of(read)) == 2
+
+
+@pytest.mark.slow
+def test_the_notebook_of_python_runs_from_end_to_end(kernel, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+    write_few(tmp_path / "data", "digits_small", channels=1, size=28)
+    read = notebook(OF_PYTHON, EPOCHS="1", LIMIT="512")
+    assert re.search(r"epoch 1: [\d.]+ dB", execute(read, tmp_path))
+    assert len(pictures_of(read)) == 3
 
 
 @pytest.mark.slow

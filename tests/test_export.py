@@ -56,11 +56,11 @@ def test_a_file_computes_what_the_run_does(folder, monkeypatch, capsys, name, su
     assert f"the {network} network after epoch 3" in capsys.readouterr().out
     restore, takes = loaded(out)
     run = export.trained.load_run(run_dir)
-    height, width, channels = run.model.image_shape
+    height, width, channels = run.network.image_shape
     assert [isinstance(size, int) for size in takes] == [False, False, False, True]
     for shape in ((1, height, width), (7, height, width), (2, 40, 24)):
         images = np.random.default_rng(0).random((*shape, channels), np.float32)
-        expected = jax.jit(run.model.clone(backend="xla").apply)({"params": run.params}, jnp.asarray(images))
+        expected = jax.jit(run.network.clone(backend="xla").apply)({"params": run.params}, jnp.asarray(images))
         np.testing.assert_allclose(restore(images), expected, rtol=0, atol=1e-5)
     if name == "mnist" and suffix == ".jax":
         with pytest.raises(ValueError, match="remainder"):
@@ -89,7 +89,7 @@ def test_an_onnx_file_says_what_other_runtimes_need(folder):
     import onnx
 
     run = export.trained.load_run(folder / "mnist")
-    proto = onnx.load_from_string(export.to_onnx(run.model.clone(backend="xla"), run.params)[0])
+    proto = onnx.load_from_string(export.to_onnx(run.network.clone(backend="xla"), run.params)[0])
     layers = [node for node in proto.graph.node if node.op_type.startswith("Conv")]
     sizes = [next(list(entry.ints) for entry in node.attribute if entry.name == "kernel_shape") for node in layers]
     assert sizes == [[3, 3], [3, 3], [5, 5], [5, 5], [3, 3], [3, 3]]

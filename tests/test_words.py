@@ -31,7 +31,6 @@ RULES = [
     (r"--model\b", "--network", EVERYWHERE),
     (r"--ways\b", "--backends", EVERYWHERE),
     # modules
-    (r"jaxae[./]denoise\b", "jaxae.denoising", EVERYWHERE),
     (r"jaxae[./]models\b|\bmodels\.(build|find|MODELS)\b|\bimport models\b", "jaxae.networks", EVERYWHERE),
     (r"jaxae[./]run\b", "jaxae.runs", EVERYWHERE),
     (r"\brunner\.(run|describe)\b|experiments[./]runner\b", "jaxae.experiments.running", EVERYWHERE),

@@ -34,9 +34,9 @@ def squared_errors(run: trained.TrainedRun, test: EvaluationSet) -> tuple[np.nda
 
     def compute(params, images, indices):
         clean, noisy = scores.add_test_noise(test.noise, images, indices)
-        return clean.mean(-1), jnp.square(scores.restore_images(run.model, params, noisy) - clean).mean(-1)
+        return clean.mean(-1), jnp.square(scores.restore_images(run.network, params, noisy) - clean).mean(-1)
 
-    program = ops.jit(compute, run.model.backend)
+    program = ops.jit(compute, run.network.backend)
     numbers = np.arange(test.images.count, dtype=np.uint32)
     parts = [
         jax.device_get(program(run.params, test.images.take(part), numbers[part]))

@@ -68,10 +68,10 @@ def noisy_pair(noise: Noise, images: Images, first: int = 0) -> tuple[Pixels, Pi
 
 def run_network(run: TrainedRun, noisy: Pixels) -> tuple[Pixels, float]:
     """Return the network's outputs for one batch, and the seconds it takes without compiling."""
-    network, images = ops.jit(scores.restore_images, run.model.backend, static_argnums=0), jnp.asarray(noisy)
-    jax.block_until_ready(network(run.model, run.params, images))
+    network, images = ops.jit(scores.restore_images, run.network.backend, static_argnums=0), jnp.asarray(noisy)
+    jax.block_until_ready(network(run.network, run.params, images))
     started = time.perf_counter()
-    restored = jax.block_until_ready(network(run.model, run.params, images))
+    restored = jax.block_until_ready(network(run.network, run.params, images))
     return np.asarray(restored), time.perf_counter() - started
 
 

@@ -13,10 +13,8 @@ After SIGHUP, when the terminal is gone, a command goes on without it.
 import os
 import select
 import signal
-import subprocess
 import threading
 import time
-from typing import Any
 
 from jaxae import files
 
@@ -28,7 +26,6 @@ _advice = ""
 _number: int | None = None  # the signal that asked this process to stop
 _polled = False
 _terminals: list[int] = []  # of standard output and standard error, those that are one
-_programs: list[subprocess.Popen] = []  # that `run_program` waits for
 _ending = threading.Lock()
 _wakeup: int | None = None  # where C code writes the number of each signal, whatever Python is doing
 
@@ -78,16 +75,6 @@ def check() -> None:
         raise Stopped
 
 
-def run_program(words: list[str], **options: Any) -> int:
-    """Run another program, as `subprocess.run` does, and stop it with this one; returns its status."""
-    with subprocess.Popen(words, **options) as program:
-        _programs.append(program)
-        try:
-            return program.wait()
-        finally:
-            _programs.remove(program)
-
-
 def set_advice(text: str) -> None:
     """Set the advice that is printed when this process is stopped."""
     global _advice
@@ -104,8 +91,6 @@ def end() -> None:
     _ending.acquire()  # for ever: of two threads one says so
     number = _number or signal.SIGINT
     try:
-        for program in _programs:
-            program.send_signal(number)
         files.discard_unfinished()
         for terminal in _terminals:
             os.write(terminal, b"\r\x1b[?25h")  # rich has hidden the cursor

@@ -1,1 +1,1 @@
-"""Denoising of pictures: `python -m jaxae.denoising`."""
+"""Denoising of pictures: files, `python -m jaxae.denoising`, and arrays, `jaxae.denoise`."""

@@ -2,7 +2,7 @@
 
 python -m jaxae.denoising RUN_DIR INPUT... --out DIR [--add-noise | --reference CLEAN]
 
-RUN_DIR may also be `ready` or `ready-digits`: a network that is trained once, on embedded images (see docs/denoise.md).
+RUN_DIR may also be `ready`, a network for photographs, or `ready-digits`: their weights ship with jaxae.
 """
 
 import os
@@ -19,10 +19,11 @@ from jaxae import command, data, files, metrics
 from jaxae.command import machine, output
 from jaxae.config import NoiseOverride, RangeOverride
 from jaxae.data.pictures import listing
-from jaxae.denoising import before_after, ready, reference
+from jaxae.denoising import before_after, reference
 from jaxae.denoising.pipeline import Pipeline
 from jaxae.errors import UserError
 from jaxae.noise import Noise, describe, parse
+from jaxae.runs import figures
 from jaxae.runs.trained import TrainedRun, load_run
 
 LISTED = 20  # pictures whose metrics are printed
@@ -34,7 +35,7 @@ class Arguments:
     """Denoise pictures with a trained run."""
 
     run_dir: Annotated[Path, tyro.conf.Positional]
-    """The run's directory; or ready, or ready-digits: a network that is trained once, on embedded images."""
+    """The run's directory; a file of weights; or ready, for photographs, or ready-digits, which ship with jaxae."""
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Pictures (PNG, JPEG, WebP, TIFF and others), and folders of them."""
     out: Path
@@ -106,7 +107,7 @@ def denoise_files(arguments: Arguments) -> dict[str, Any]:
             warnings.warn(f"{what}: {files.name_some(lonely)}", stacklevel=2)
     extra = [figure] if arguments.add_noise or references else []
     check_output_folder(arguments.out, places, [*places.values(), *extra], arguments.overwrite)
-    run = load_run(ready.run_directory(arguments.run_dir), arguments.checkpoint)
+    run = load_run(arguments.run_dir, arguments.checkpoint)
     noise = choose_noise(arguments, run)
     value_range = data.parse_value_range(arguments.data.range or run.config.data.range)
     batch = Pipeline(run, places, references, noise, value_range)
@@ -131,7 +132,7 @@ def denoise_files(arguments: Arguments) -> dict[str, Any]:
     }
     if batch.columns:
         label = "noisy" if noise is None else describe(noise)
-        before_after.save_before_after(batch.columns, label, figure)
+        figures.save_figure(before_after.draw_columns(batch.columns, ("original", label, "restored")), figure)
         result |= {"reference": str(arguments.reference)} if noise is None else {"noise": label}
         result |= {"means": before_after.mean_measures(rows), "figure": str(figure)}
     return result

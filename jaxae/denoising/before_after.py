@@ -1,6 +1,6 @@
 """Pictures before and after: their metrics, whatever their size, and a figure of them."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,27 +61,26 @@ def cut_middles(*states: Values) -> list[Values]:
     return [np.clip(each[top : top + CUT, left : left + CUT], 0, 1) for each in states]
 
 
-def save_before_after(columns: list[Column], noise: str, path: Path) -> None:
-    """Write a figure with a column for each picture: original, noisy and restored, pixel by pixel.
+def draw_columns(columns: list[Column], labels: Sequence[str]) -> Any:
+    """Draw a column for each picture, such as original, noisy and restored, pixel by pixel.
 
     Args:
         columns: the pictures.
-        noise: the label of the noisy ones.
-        path: of the PNG.
+        labels: of their states.
     """
-    from matplotlib.figure import Figure
-
-    metric, figure = metrics.IMAGE_METRIC, Figure((0.4 + 2.6 * len(columns), 8.4), layout="constrained")
-    axes = figure.subplots(3, len(columns), squeeze=False)
-    for axis, label in zip(axes[:, 0], ("original", noise, "restored"), strict=True):
+    metric, size = metrics.IMAGE_METRIC, (0.4 + 2.6 * len(columns), 2.8 * len(labels))
+    figure = figures.new_figure(size, layout="constrained")
+    axes = figure.subplots(len(labels), len(columns), squeeze=False)
+    for axis, label in zip(axes[:, 0], labels, strict=True):
         axis.set_ylabel(label.replace(" + ", "\n+ "), fontsize=10, color=figures.INK)
     for axis_column, (name, middles, measures) in zip(axes.T, columns, strict=True):
         for axis, middle in zip(axis_column, middles, strict=True):
             axis.imshow(middle.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-        for axis, key in zip(axis_column[1:], (f"noisy_{metric.name}", metric.name), strict=True):
-            axis.set_xlabel(f"{measures[key]:.1f} {metric.unit}", fontsize=9, color=figures.MUTED, labelpad=3)
+        for axis, key in zip(axis_column[-2:], (f"noisy_{metric.name}", metric.name), strict=True):
+            text = f"{measures[key]:.1f} {metric.unit}" if key in measures else ""
+            axis.set_xlabel(text, fontsize=9, color=figures.MUTED, labelpad=3)
         name = name if len(name) <= 28 else f"{name[:27]}…"
         axis_column[0].set_title(name.replace("$", r"\$"), fontsize=9, color=figures.INK)
-    figures.save_figure(figure, path)
+    return figure

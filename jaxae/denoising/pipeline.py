@@ -1,6 +1,5 @@
 """Pictures on their way through a network: read ahead, restored in batches of tiles that they share, written behind."""
 
-import functools
 import itertools
 import os
 import sys
@@ -16,7 +15,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from jaxae import ops
 from jaxae.data.pictures import files
@@ -26,7 +24,7 @@ from jaxae.denoising import before_after, reference, tiles
 from jaxae.denoising.before_after import Values
 from jaxae.errors import UserError
 from jaxae.noise import Noise
-from jaxae.runs.scores import TEST_KEY, restore_images
+from jaxae.runs.scores import TEST_KEY
 from jaxae.runs.trained import TrainedRun
 
 WAITING = 6  # pictures that are read ahead, and that may wait to be written
@@ -84,14 +82,14 @@ class Pipeline:
         """Read, restore and write all pictures; an error names the picture that fails, and the others are done."""
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of large pictures and odd metadata
-            started, model, pages = time.perf_counter(), self.trained.model, self._read(pool)
+            started, network, pages = time.perf_counter(), self.trained.network, self._read(pool)
             first = list(itertools.islice(pages, WAITING))
             if not first:
                 return
-            tiling, read = tiles.choose_tiling(type(model), [x.shape[:2] for _, x in first]), time.perf_counter()
-            apply = _compile(self.trained, tiling)
+            tiling, read = tiles.choose_tiling(type(network), [x.shape[:2] for _, x in first]), time.perf_counter()
+            apply = tiles.compile_network(self.trained, tiling)
             self.compile_seconds = time.perf_counter() - read
-            restored = tiles.restore_pictures(apply, tiling, model.image_shape[2], itertools.chain(first, pages))
+            restored = tiles.restore_pictures(apply, tiling, network.image_shape[2], itertools.chain(first, pages))
             whole = (list(pages) for _, pages in itertools.groupby(restored, lambda result: result[0].source))
             for future in _ahead(pool, self._finish, whole):
                 rows, columns = future.result()
@@ -151,15 +149,6 @@ def add_picture_noise(noise: Noise, number: int, page: int, values: Values) -> V
     rest = [(0, -height % GRAIN), (0, -width % GRAIN), (0, 0)]
     key = jax.random.fold_in(jax.random.key(TEST_KEY), np.uint32((number + (page << 20)) % 2**32))
     return np.asarray(ops.jit(Noise.__call__)(noise, key, jnp.asarray(np.pad(values, rest))))[:height, :width]
-
-
-def _compile(run: TrainedRun, tiling: tiles.Tiling) -> Callable[[np.ndarray], Array]:
-    """Compile the run's network for batches of tiles."""
-    shape = (tiling.batch, tiling.size, tiling.size, run.model.image_shape[2])
-    model = run.model.clone(reflect_padding=0) if tiling.padding else run.model  # the whole picture is padded
-    network = ops.jit(restore_images, model.backend, static_argnums=0)
-    program = network.lower(model, run.params, jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
-    return functools.partial(program, run.params)
 
 
 def _ahead(pool: ThreadPoolExecutor, function: Callable, arguments: Iterable) -> Iterator[Future]:

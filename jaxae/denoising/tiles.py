@@ -9,16 +9,22 @@ Tiles of all pictures share the batches. There are two ways to cut:
   averaged with weights that are highest in the middle of a window.
 """
 
+import functools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, product
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
+from jaxae import ops
 from jaxae.networks import Network
+from jaxae.runs.scores import restore_images
+from jaxae.runs.trained import TrainedRun
 
 CORES = 32, 64, 128  # sides of the part that an exact tile contributes
 BATCH_PIXELS = 150_000  # of a batch of tiles
@@ -36,12 +42,14 @@ class Tiling(NamedTuple):
         step: pixels from one tile to the next.
         padding: pixels of reflection padding that the picture gets on every side.
         weights: the weight of each row and of each column of a tile in the result.
+        multiple: the sides of the padded picture and the places of tiles are multiples of it.
     """
 
     size: int
     step: int
     padding: int
     weights: Float32[np.ndarray, " size"]
+    multiple: int = 1
 
     @property
     def batch(self) -> int:
@@ -54,9 +62,13 @@ class Tiling(NamedTuple):
         return [*range(0, last, self.step), last]
 
 
-def exact(core: int, reach: int) -> Tiling:
-    """Return tiles that contribute `core` × `core` pixels and see `reach` more on every side."""
-    return Tiling(core + 2 * reach, core, reach, np.pad(np.ones(core, np.float32), reach))
+def exact(core: int, reach: int, multiple: int = 1) -> Tiling:
+    """Return tiles that contribute `core` × `core` pixels and see `reach` more on every side.
+
+    All places are multiples of `multiple`, to which both are rounded: tiles begin where the strides of the network do.
+    """
+    core, reach = core - core % multiple, reach + -reach % multiple
+    return Tiling(core + 2 * reach, core, reach, np.pad(np.ones(core, np.float32), reach), multiple)
 
 
 def blended(size: int, step: int) -> Tiling:
@@ -67,7 +79,7 @@ def blended(size: int, step: int) -> Tiling:
 def choose_tiling(network: type[Network], sizes: Iterable[tuple[int, int]]) -> Tiling:
     """Return the tiling for pictures of `sizes` [height, width] that takes the least to compute."""
     reach, sizes = network.reach, list(sizes)
-    if reach is None or network.size_multiple > 1:  # a stride's output depends on where the tile begins
+    if reach is None:
         side = network.image_shape[0]
         return blended(side, side // 4)
 
@@ -75,7 +87,7 @@ def choose_tiling(network: type[Network], sizes: Iterable[tuple[int, int]]) -> T
         tiles = sum(math.ceil(height / core) * math.ceil(width / core) for height, width in sizes)
         return tiles * (core + 2 * reach) ** 2
 
-    return exact(min(CORES, key=pixels), reach)
+    return exact(min(CORES, key=pixels), reach, network.size_multiple)
 
 
 def as_planes(picture: Picture, channels: int) -> Planes:
@@ -98,7 +110,8 @@ class _Job:
     def __init__(self, tag: Any, picture: Picture, tiling: Tiling, channels: int):
         self.tag, self.shape, self.tiling = tag, picture.shape, tiling
         pad = tiling.padding
-        padding = [(pad, max(pad, tiling.size - pad - length)) for length in picture.shape[:2]]
+        ends = [pad + -length % tiling.multiple for length in picture.shape[:2]]
+        padding = [(pad, max(end, tiling.size - pad - x)) for end, x in zip(ends, picture.shape[:2], strict=True)]
         self.planes = np.pad(as_planes(picture, channels), [(0, 0), *padding, (0, 0)], mode="reflect")
         self.sums = np.zeros_like(self.planes)
         self.rows, self.columns = (tiling.starts(length) for length in self.planes.shape[1:3])
@@ -120,6 +133,18 @@ class _Job:
         for start in starts:
             total[start : start + self.tiling.size] += self.tiling.weights
         return np.where(total == 0, np.float32(1), total)  # 0 in the padding, which is cropped
+
+
+def compile_network(run: TrainedRun, tiling: Tiling) -> Callable[[np.ndarray], Any]:
+    """Return the run's network for batches of tiles; it is compiled once for the same run and size."""
+    return functools.partial(_compile(run, tiling.size, tiling.batch, tiling.padding > 0), run.params)
+
+
+@functools.lru_cache(maxsize=8)
+def _compile(run: TrainedRun, size: int, batch: int, is_padded: bool) -> Callable[..., Any]:
+    network = run.network.clone(reflect_padding=0) if is_padded else run.network  # the whole picture is padded
+    images = jax.ShapeDtypeStruct((batch, size, size, network.image_shape[2]), jnp.float32)
+    return ops.jit(restore_images, network.backend, static_argnums=0).lower(network, run.params, images).compile()
 
 
 def restore_pictures(

@@ -3,11 +3,11 @@
 from jaxae.experiments import cifar10_denoise, cifar10_reconstruct, mnist_denoise, photo_denoise
 from jaxae.experiments.resolving import Experiment
 from jaxae.networks import NETWORKS
+from jaxae.registry import Registry
 
-EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (mnist_denoise, cifar10_denoise, cifar10_reconstruct, photo_denoise)
-}
+EXPERIMENTS: Registry[Experiment] = Registry("experiment")
+for _module in (mnist_denoise, cifar10_denoise, cifar10_reconstruct, photo_denoise):
+    EXPERIMENTS[_module.EXPERIMENT.name] = _module.EXPERIMENT
 
 
 def experiment_for(network: str) -> Experiment:

@@ -105,7 +105,11 @@ class ResolvedRun(NamedTuple):
 
 
 def resolve(
-    experiment: Experiment, config: Config, launch: Launch, devices: parallel.Devices | None = None
+    experiment: Experiment,
+    config: Config,
+    launch: Launch,
+    devices: parallel.Devices | None = None,
+    given: Dataset | None = None,
 ) -> ResolvedRun:
     """Resolve a configuration.
 
@@ -114,6 +118,7 @@ def resolve(
         config: the options.
         launch: how the run is launched.
         devices: the devices that share each batch.
+        given: the images; by default those that the options name.
 
     Raises:
         UserError: for what no run can do, with the input and the remedy.
@@ -122,14 +127,17 @@ def resolve(
         tensorboard.require_tensorboard()
     launch = directory.resolve_launch(launch, experiment.name)
     assert launch.run_dir is not None
-    dataset, reason = open_configured(
-        config.data,
-        launch.data,
-        own=experiment.data,
-        fallback=experiment.fallback,
-        image_shape=networks.crop_shape(config.network, experiment.network),
-        resize=not takes_noisy_images(config.train.target, config.noise.kind),
-    )
+    if given is not None:
+        dataset, reason = given, None
+    else:
+        dataset, reason = open_configured(
+            config.data,
+            launch.data,
+            own=experiment.data,
+            fallback=experiment.fallback,
+            image_shape=networks.crop_shape(config.network, experiment.network),
+            resize=not takes_noisy_images(config.train.target, config.noise.kind),
+        )
     noise_config, noise = resolve_noise(config.noise, experiment.gaussian_factor, dataset.has_pairs)
     images = load_configured(dataset, config.data, launch.data.placement, config.seed)
     if images.streamed and launch.parallel == "pmap":

@@ -3,12 +3,14 @@
 import contextlib
 import dataclasses
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import tyro
+from jaxtyping import PyTree
 
 from jaxae import command, files, report
 from jaxae.command import accelerator, machine, stopping
@@ -35,6 +37,8 @@ from jaxae.training import (
 )
 from jaxae.training.loop import CALL_SECONDS
 from jaxae.training.recipes import RECIPES
+
+Callback = Callable[[dict[str, Any], PyTree], None]
 
 OUT_OF_MEMORY_REMEDY = "take a smaller `batch_size` or `data.limit`"
 
@@ -106,7 +110,7 @@ def train_and_report(experiment: Experiment, resolved: ResolvedRun) -> dict[str,
     with Checkpoints(resolved.run_dir) as checkpoints, Progress(epochs) as progress, distributed.leaving_if_alone():
         for line in introduction(experiment, resolved):
             progress.say(line)
-        state, scores = train(resolved, checkpoints, progress)
+        state, scores = train_resolved(resolved, checkpoints, progress)
     if not distributed.is_first():
         return {}
     done = finish_run(resolved, state, scores, experiment.name).summary
@@ -146,8 +150,16 @@ def describe_share(resolved: ResolvedRun) -> dict[str, Any]:
     }
 
 
-def train(resolved: ResolvedRun, checkpoints: Checkpoints, progress: Progress) -> tuple[TrainState, Scores]:
+def train_resolved(
+    resolved: ResolvedRun, checkpoints: Checkpoints, progress: Progress, callback: Callback | None = None
+) -> tuple[TrainState, Scores]:
     """Train from the latest checkpoint, or from the start, to the last epoch.
+
+    Args:
+        resolved: the run, whose directory is claimed.
+        checkpoints: those of its directory.
+        progress: what is told of it.
+        callback: called with the metrics of each epoch and the parameters after it.
 
     Returns:
         The final state and the scores of the test images.
@@ -169,7 +181,7 @@ def train(resolved: ResolvedRun, checkpoints: Checkpoints, progress: Progress) -
         best=best,
         patience=patience,
         tests_on_device=not distributed.any_says(not tests_fit_device(resolved)),
-        call_seconds=min(CALL_SECONDS, launch.checkpoint_seconds),
+        call_seconds=0.0 if callback else min(CALL_SECONDS, launch.checkpoint_seconds),
     )
     trained = steps_per_epoch(len(images), task.batch_size) * task.batch_size
     last, was_collapsed = None, False
@@ -185,6 +197,8 @@ def train(resolved: ResolvedRun, checkpoints: Checkpoints, progress: Progress) -
                 if health.is_collapsed(scores) and not was_collapsed:
                     progress.say(health.collapse_warning(scores))
                 was_collapsed = health.is_collapsed(scores)
+                if callback is not None:
+                    callback(record, last.state.params)
             history.check()
         if done < epochs:
             progress.say(f"stopping: no better validation score in {patience} epochs")

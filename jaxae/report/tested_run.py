@@ -52,11 +52,11 @@ def load_tested_run(run_dir: Path, wanted: DataOverride = trained.OWN_DATA) -> R
     """
     run = trained.load_run(run_dir)
     test = trained.open_test(run, wanted)
-    scores = score(run.model, run.params, test)
+    scores = score(run.network, run.params, test)
     tested = summary.summarize_test(run.params, test, scores)
-    tested |= {"epochs": run.epoch, "health": health.measure_health(run.model, run.params, test, scores)}
+    tested |= {"epochs": run.epoch, "health": health.measure_health(run.network, run.params, test, scores)}
     known = merge_summary(directory.read_summary(run_dir), tested)
-    return Run(str(run_dir), run.config, known, directory.read_history(run_dir), run.model, run.params, test, scores)
+    return Run(str(run_dir), run.config, known, directory.read_history(run_dir), run.network, run.params, test, scores)
 
 
 def merge_summary(stored: dict[str, Any], tested: dict[str, Any]) -> dict[str, Any]:

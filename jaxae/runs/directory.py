@@ -68,12 +68,21 @@ def load_config(run_dir: Path) -> Config:
     if not is_run(run_dir):
         reason = f"it has no {CONFIG}" if run_dir.is_dir() else "there is no such directory"
         raise UserError(f"no run in {run_dir}: {reason}")
-    config = _load(run_dir / CONFIG, Config)
+    return parse_config(run_dir / CONFIG)
+
+
+def parse_config(path: Path, content: str | None = None) -> Config:
+    """Return the configuration of a run in the file `path`, or in its `content`.
+
+    Raises:
+        UserError: if this version cannot read it, or if it needs modules that were not imported.
+    """
+    config = _load(path, Config, content)
     resolved = {"network": config.network, "data.name": config.data.name, "noise.kind": config.noise.kind}
     resolved |= {f"train.{name}": getattr(config.train, name) for name in RESOLVED}
     missing = [name for name, value in resolved.items() if value in (None, "auto")]
     if missing:
-        raise UserError(f"{run_dir / CONFIG} is not the configuration of a run: {missing[0]} is missing")
+        raise UserError(f"{path} is not the configuration of a run: {missing[0]} is missing")
     return config
 
 
@@ -83,9 +92,9 @@ def load_launch(run_dir: Path) -> Launch:
     return _load(path, Launch) if path.exists() else Launch()
 
 
-def _load(path: Path, kind: type[Settings]) -> Settings:
+def _load(path: Path, kind: type[Settings], content: str | None = None) -> Settings:
     try:
-        record = dict(json.loads(path.read_bytes()))
+        record = dict(json.loads(path.read_bytes() if content is None else content))
         version_there, format_there = record.pop("jaxae", "of an unknown version"), record.pop("format", "unknown")
         remedy = f"use jaxae {version_there}, which wrote it, or train again"
         if type(format_there) is not int or format_there != FORMAT:  # true equals 1
@@ -105,7 +114,8 @@ def _names(record: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _names(value, f"{prefix}{name}.")
 
 
-def _record(settings: Config | Launch) -> dict[str, Any]:
+def as_record(settings: Config | Launch) -> dict[str, Any]:
+    """Return what `config.json` or `launch.json` holds."""
     fields = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
     return {"format": FORMAT, "jaxae": version("jaxae"), "imports": extensions.imported()} | fields
 
@@ -209,10 +219,10 @@ def claim(
     outdated = [run_dir / name for name in (SUMMARY, "report.html")]  # as soon as the run goes on
     for path in [*outdated, *files.unfinished(run_dir / name for name in FILES)]:
         path.unlink(missing_ok=True)
-    files.write_json(run_dir / LAUNCH, _record(dataclasses.replace(launch, resume=False, run_dir=None)))
+    files.write_json(run_dir / LAUNCH, as_record(dataclasses.replace(launch, resume=False, run_dir=None)))
     if data is not None:
         fingerprint.write_fingerprint(run_dir, data)
-    files.write_json(run_dir / CONFIG, _record(config))
+    files.write_json(run_dir / CONFIG, as_record(config))
     files.sync(run_dir.parent)  # which holds the run's own name
 
 

@@ -3,6 +3,7 @@
 They are drawn without pyplot, whose backend belongs to the program that calls this one.
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from jaxae import metrics, ops
-from jaxae.files import replacing
+from jaxae.files import write_bytes
 from jaxae.networks import Network
 from jaxae.noise import describe
 from jaxae.runs import samples
@@ -30,23 +31,29 @@ def write_figures(
     """Write `images.png`, the first test images before and after, and `curves.png` if there is a `history`."""
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
-    first = np.arange(min(columns, test.images.count))
-    shown = samples.restore_samples(model, params, test.images, first, test.noise)
-    if test.objective is not None:
-        figure = image_rows({"input": shown.noisy, "restored": shown.restored})
-    else:
-        label = describe(test.noise) if test.noise.kinds else "noisy"
-        noisy_row = {label: shown.noisy} if test.has_noisy else {}
-        figure = image_rows({"original": shown.clean} | noisy_row | {"restored": shown.restored}, shown.clean)
-    save_figure(figure, folder / "images.png")
+    save_figure(sample_rows(model, params, test, columns), folder / "images.png")
     if history:
         save_figure(curves(history), folder / "curves.png")
 
 
-def image_rows(rows: Mapping[str, Pixels], clean: Pixels | None = None):
-    """Draw a labelled row of images for each of `rows`, with the metric of each image against `clean` below it."""
-    from matplotlib.figure import Figure
+def sample_rows(model: Network, params: PyTree, test: EvaluationSet, columns: int = 10) -> Any:
+    """Draw the first test images before and after."""
+    first = np.arange(min(columns, test.images.count))
+    shown = samples.restore_samples(model, params, test.images, first, test.noise)
+    if test.objective is not None:
+        return image_rows({"input": shown.noisy, "restored": shown.restored})
+    label = describe(test.noise) if test.noise.kinds else "noisy"
+    noisy_row = {label: shown.noisy} if test.has_noisy else {}
+    return image_rows({"original": shown.clean} | noisy_row | {"restored": shown.restored}, shown.clean)
 
+
+def image_rows(rows: Mapping[str, Pixels], clean: Pixels | None = None) -> Any:
+    """Draw a labelled row of images for each of `rows`, with the metric of each image against `clean` below it.
+
+    Args:
+        rows: by their label, floats [n, height, width, channels] in [0, 1].
+        clean: of the same shape.
+    """
     count, height, width, channels = next(iter(rows.values())).shape
     gap = max(1, width // 12)
     centres = np.arange(count) * (width + gap) + (width - 1) / 2
@@ -56,7 +63,7 @@ def image_rows(rows: Mapping[str, Pixels], clean: Pixels | None = None):
     size = (count * 1.05 + left + edge, len(rows) * (row + below) + edge)
     # computed here: for its own layout Matplotlib draws everything twice, which takes most of a figure's time
     place = {"left": left / size[0], "right": 1 - edge / size[0], "bottom": below / size[1], "top": 1 - edge / size[1]}
-    figure = Figure(size)
+    figure = new_figure(size)
     axes = figure.subplots(len(rows), squeeze=False, gridspec_kw=place | {"hspace": below / row})
     shown = metrics.IMAGE_METRIC
     measure = ops.jit(shown.function)
@@ -75,16 +82,15 @@ def image_rows(rows: Mapping[str, Pixels], clean: Pixels | None = None):
     return figure
 
 
-def curves(history: list[dict[str, Any]]):
-    """Draw the loss and the primary metric after each epoch."""
-    from matplotlib.figure import Figure
+def curves(history: list[dict[str, Any]]) -> Any:
+    """Draw the loss and the primary metric after each epoch, from the records of a run's `metrics.jsonl`."""
     from matplotlib.ticker import MaxNLocator
 
     primary, error = metrics.primary(history[0]), metrics.error(history[0])
     columns = 1 if primary is error else 2
     width = 4.5 * columns
     place = {"left": 0.65 / width, "right": 1 - 0.15 / width, "bottom": 0.14, "top": 0.91, "wspace": 0.2}
-    figure = Figure((width, 3.4))
+    figure = new_figure((width, 3.4))
     axes = figure.subplots(1, columns, squeeze=False, gridspec_kw=place)
     epochs = [record["epoch"] for record in history]
 
@@ -110,7 +116,21 @@ def curves(history: list[dict[str, Any]]):
     return figure
 
 
-def save_figure(figure, path: Path) -> None:
+def new_figure(size: tuple[float, float], **options: Any) -> Any:
+    """Return an empty Matplotlib figure of `size` in inches, which a notebook shows as it shows a picture."""
+    from matplotlib.figure import Figure
+
+    figure: Any = Figure(size, **options)
+    figure._repr_png_ = lambda: _png(figure)
+    return figure
+
+
+def save_figure(figure: Any, path: Path) -> None:
     """Write `figure` as PNG."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=130, facecolor="white", format="png")
+    write_bytes(path, _png(figure))
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=130, facecolor="white", format="png")
+    return buffer.getvalue()

@@ -103,10 +103,10 @@ def import_weights(arguments: Import) -> dict[str, Any]:
 def export_weights(arguments: Export) -> str:
     """Write the file; returns a description of it."""
     run = trained.load_run(arguments.run_dir, arguments.checkpoint)
-    state_dict = to_torch(jax.device_get(run.params), run.model)
+    state_dict = to_torch(jax.device_get(run.params), run.network)
     write_bytes(arguments.file, files.state_dict_bytes(state_dict, arguments.file.suffix))
     done = f"the {run.config.network} network after epoch {run.epoch}"
-    if pixels := run.model.reflect_padding:
+    if pixels := run.network.reflect_padding:
         pad, crop = f'torch.nn.functional.pad(images, [{pixels}] * 4, "reflect")', f"{pixels}:-{pixels}"
         done += f"\nit pads its images by reflection: in PyTorch, network({pad})[..., {crop}, {crop}]"
     return done

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import safetensors.numpy
 
 from jaxae.errors import UserError
 from jaxae.networks import Network
@@ -87,13 +88,13 @@ def state_dict_bytes(state_dict: Mapping[str, np.ndarray], suffix: str) -> bytes
     """The content of a file that ends in `suffix`.
 
     Raises:
-        UserError: The suffix is none of `SUFFIXES`, or the format's package is not installed.
+        UserError: The suffix is none of `SUFFIXES`, or PyTorch, which its format needs, is not installed.
     """
     suffix = suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"state dicts end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, not in {suffix!r}")
     if suffix == ".safetensors":
-        return _import_safetensors().numpy.save(dict(state_dict), metadata={"format": "pt"})
+        return safetensors.numpy.save(dict(state_dict), metadata={"format": "pt"})
     buffer = io.BytesIO()
     if suffix == ".npz":
         np.savez(buffer, **state_dict)  # pyright: ignore[reportArgumentType]
@@ -112,14 +113,6 @@ def _import_torch(what: str = "PyTorch's files need") -> Any:
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):  # CVE-2025-32434
         raise UserError(f"PyTorch {torch.__version__} can run code in a file that it reads: pip install 'torch>=2.6'")
     return torch
-
-
-def _import_safetensors() -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise UserError(".safetensors files need a package: pip install -e '.[safetensors]'") from error
-    return safetensors
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -159,7 +152,7 @@ def _find_state_dict(path: Path, content: Any, tensor: type) -> Mapping[Any, Any
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     arrays = {}
-    for key, entry in sorted(_import_safetensors().deserialize(path.read_bytes()), key=lambda item: item[0]):
+    for key, entry in sorted(safetensors.deserialize(path.read_bytes()), key=lambda item: item[0]):
         if entry["dtype"] in DTYPES:  # safetensors.numpy does not know bfloat16
             arrays[key] = np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
         else:

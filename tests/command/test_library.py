@@ -10,10 +10,11 @@ import jax
 import matplotlib
 import numpy as np
 
+import jaxae.plot  # importing SciPy adds filters of warnings
 from jaxae.config import Config, DataConfig, Launch
 from jaxae.experiments import mnist_denoise, running
 from jaxae.report import plots
-from jaxae.runs import figures, trained
+from jaxae.runs import figures
 from tests.small_run import write_run
 from tests.training_run import make_images
 
@@ -43,7 +44,9 @@ def test_a_call_of_the_library_leaves_the_process_as_it_was(tmp_path, monkeypatc
         config = Config(DataConfig(f"folder:{tmp_path / 'images'}"))
         running.run_config(mnist_denoise.EXPERIMENT, config, Launch(run_dir=tmp_path / "new", devices=1))
     write_run(tmp_path / "run", "mnist")
-    run = trained.load_run(tmp_path / "run")
+    run = jaxae.load(tmp_path / "run")
+    picture = np.zeros((30, 30), np.uint8)
+    assert jaxae.plot.compare_pictures(picture, jaxae.denoise(picture, run)) is not None
     images = np.zeros((2, 8, 8, 1), np.float32)
     figures.save_figure(figures.image_rows({"input": images}), tmp_path / "rows.png")
     figures.save_figure(figures.curves([{"epoch": 1, "train_loss": 0.5, "mse": 0.5, "psnr": 3.0}]), tmp_path / "c.png")

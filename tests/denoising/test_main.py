@@ -8,19 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tifffile
-import tyro
 from PIL import Image
 
 from jaxae import metrics
-from jaxae.config import Config, NoiseOverride, RangeOverride
+from jaxae.config import NoiseOverride, RangeOverride
 from jaxae.data.pictures import png
 from jaxae.data.pictures.picture import SPAN
 from jaxae.denoising import __main__ as denoising
-from jaxae.denoising import before_after, ready
+from jaxae.denoising import before_after
 from jaxae.errors import UserError
-from jaxae.files import write_json
-from jaxae.noise import resolve_noise
-from jaxae.runs import directory
 from tests.process import command
 from tests.small_run import write_run
 
@@ -151,43 +147,6 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(run_dir, photos,
     with pytest.raises(UserError, match="rename it"):
         denoising.denoise_files(ask(run_dir, photos, out=tmp_path / "out", add_noise=True))
     assert not files(tmp_path / "out")
-
-
-def test_a_ready_network_is_trained_once_into_the_users_cache(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    calls = []
-
-    def train(arguments, **_):
-        calls.append(arguments)
-        run_dir = Path(arguments[arguments.index("--run-dir") + 1])
-        write_run(run_dir, "cifar")
-        write_json(run_dir / directory.SUMMARY, {})
-        return 0
-
-    monkeypatch.setattr(ready.stopping, "run_program", train)
-    for out in ("one", "two"):
-        assert denoising.denoise_files(ask(Path("ready"), photos, out=tmp_path / out))["images"] == 3
-    assert len(calls) == 1
-    assert "--resume" not in calls[0]
-    run_dir = tmp_path / "cache" / "jaxae" / "ready" / "ready"
-    assert directory.is_run(run_dir)
-    assert not (tmp_path / "runs").exists()
-    for path in run_dir.glob("checkpoints/*/params/d/*"):
-        path.write_bytes(b"damaged")
-    assert denoising.denoise_files(ask(Path("ready"), photos, out=tmp_path / "three"))["images"] == 3
-    assert len(calls) == 2
-    assert "is damaged: it is trained again" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ready.READY)
-def test_the_options_of_a_ready_networks_training_are_options(name):
-    experiment, *options = f"{ready.READY[name]} {ready.TRAINING}".split()
-    config = tyro.cli(Config, args=options)
-    _, noise = resolve_noise(config.noise, 0.5, has_pairs=False)
-    low, high = noise.ranges[0]
-    assert low < high
-    assert experiment in ("cifar10_denoise", "mnist_denoise")
 
 
 def test_pages_are_denoised_one_by_one(run_dir, tmp_path):

@@ -109,9 +109,24 @@ def test_the_tiles_fit_the_pictures():
     assert tiles.choose_tiling(networks.CifarAutoencoder, [(3000, 4000)]).step == 128
 
 
-def test_a_network_with_strides_gets_windows_of_its_own_size():
-    class Strided(networks.CifarAutoencoder):
-        size_multiple = 4
+@pytest.mark.parametrize("shape", [(70, 97, 3), (41, 30, 3)])
+def test_tiles_begin_where_the_blocks_of_a_network_do(shape):
+    apply, image, reach = network("photo"), picture(*shape), networks.PhotoDenoiser.reach
+    height, width, _ = shape
+    seen = np.pad(image, [(reach, reach + height % 2), (reach, reach + width % 2), (0, 0)], mode="reflect")
+    whole = np.asarray(apply(seen[None]))[0, reach : reach + height, reach : reach + width]
+    tiling = tiles.choose_tiling(networks.PhotoDenoiser, [(32, 32)])
+    assert (tiling.step, tiling.padding) == (32, 12)
+    np.testing.assert_allclose(restore(apply, tiling, 3, image)[0], whole, atol=2e-6)
 
-    assert tiles.choose_tiling(Strided, [(100, 100)]).size == 32
-    assert tiles.choose_tiling(Strided, [(100, 100)]).step < 32
+
+def test_a_network_that_sees_most_of_an_image_gets_windows_of_its_own_size():
+    tiling = tiles.choose_tiling(networks.MnistDenoiser, [(100, 100)])
+    assert (tiling.size, tiling.step) == (28, 7)
+
+
+def test_a_reach_is_rounded_up_to_the_stride():
+    class Strided(networks.CifarAutoencoder):
+        size_multiple = 3
+
+    assert tiles.choose_tiling(Strided, [(32, 32)])[:3] == (42, 30, 6)

@@ -55,7 +55,7 @@ def test_it_opens_with_the_same_parameters(run_dir):
 def test_it_evaluates_to_the_same_metrics(run_dir, images):
     run = trained.load_run(run_dir)
     test = trained.open_test(run, DataOverride(dir=images))
-    means = summary.means_with_noisy(score(run.model, run.params, test), test)
+    means = summary.means_with_noisy(score(run.network, run.params, test), test)
     assert means == pytest.approx(directory.read_summary(run_dir)["test"], rel=1e-4)
 
 

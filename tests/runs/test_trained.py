@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -29,12 +30,12 @@ def test_a_run_comes_back_with_its_network_and_parameters(made):
     run_dir, params = made
     run = trained.load_run(run_dir)
     assert tree_digest(run.params) == tree_digest(params)
-    assert (run.epoch, run.config.network, run.model.image_shape) == (3, "cifar", (32, 32, 3))
+    assert (run.epoch, run.config.network, run.network.image_shape) == (3, "cifar", (32, 32, 3))
     assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(run.params)} == {1}
 
 
 def test_a_directory_without_a_run_or_a_checkpoint_is_named(made, tmp_path):
-    with pytest.raises(UserError, match="there is no such directory"):
+    with pytest.raises(UserError, match="no such directory; weights that ship with jaxae: ready, ready-digits"):
         trained.load_run(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"it has no config\.json"):
         trained.load_run(tmp_path)
@@ -80,14 +81,14 @@ def test_the_checkpoint_and_the_settings_are_those_that_are_named(tmp_path):
     add_checkpoint(tmp_path / "run", "cifar", 4, seed=1, score=9.0)
     run = trained.load_run(tmp_path / "run", "best")
     assert (run.epoch, tree_digest(run.params)) == (3, tree_digest(best))
-    assert run.model == networks.build("cifar", "unfold", "bfloat16", 4)
+    assert run.network == networks.build("cifar", "unfold", "bfloat16", 4)
     assert trained.load_run(tmp_path / "run").epoch == 4
 
 
 def test_options_of_the_data_are_the_runs_own_for_its_own_data_set(made, opened):
     run = trained.load_run(made[0])
     own = dataclasses.replace(run.config, data=DataConfig("folder:/photos", test_split="validation", range="0,100"))
-    run = run._replace(config=own)
+    run = dataclasses.replace(run, config=own)
     for wanted in (
         DataOverride(),
         DataOverride("folder:/photos", Path("/data"), "0,4"),
@@ -133,10 +134,53 @@ def test_pictures_that_are_noisy_themselves_are_not_resized(made, opened):
     alone = dataclasses.replace(
         run.config, noise=NoiseConfig("none"), train=dataclasses.replace(run.config.train, target="self")
     )
-    test = trained.open_test(run._replace(config=alone))
+    test = trained.open_test(dataclasses.replace(run, config=alone))
     assert test.objective == OBJECTIVES["self"]()
     assert not opened[0][2]["resize"]
     sure = dataclasses.replace(alone, train=dataclasses.replace(alone.train, target="sure", sigma=0.2))
-    assert trained.open_test(run._replace(config=sure)).objective == OBJECTIVES["sure"](0.2)
+    assert trained.open_test(dataclasses.replace(run, config=sure)).objective == OBJECTIVES["sure"](0.2)
     clipped = dataclasses.replace(run.config, noise=NoiseConfig("gaussian", 0.1, clip=True))
-    assert trained.open_test(run._replace(config=clipped)).noise.clip
+    assert trained.open_test(dataclasses.replace(run, config=clipped)).noise.clip
+
+
+def test_a_model_is_a_function_for_jit(made):
+    run, images = trained.load_run(str(made[0])), np.random.default_rng(0).random((2, 12, 16, 3), np.float32)
+    restored, expected = run(images), run.network.apply({"params": run.params}, jnp.asarray(images))
+    assert restored.dtype == np.float32
+    for outputs in (restored, jax.jit(run)(images), jax.jit(lambda model, x: model(x))(run, images)):
+        np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    with pytest.raises(TypeError, match="images of uint8"):
+        run(np.zeros((2, 12, 16, 3), np.uint8))
+
+
+def test_a_file_holds_all_of_a_run(made, tmp_path):
+    run, path = trained.load_run(made[0]), tmp_path / "weights.safetensors"
+    trained.save_weights(run, path)
+    again = trained.load_run(path)
+    assert tree_digest(again.params) == tree_digest(run.params)
+    assert (again.config, again.network, again.epoch) == (run.config, run.network, run.epoch)
+    assert trained.load_run(path) is again  # so that nothing is compiled twice
+    content = path.read_bytes()
+    trained.save_weights(run, path, "float16")
+    assert path.stat().st_size < 0.8 * len(content)
+    rounded = trained.load_run(path)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), rounded.params, run.params)
+    trained.save_weights(run, path)
+    assert path.read_bytes() == content
+    with pytest.raises(UserError, match=r"must end in \.safetensors"):
+        trained.save_weights(run, tmp_path / "weights")
+    with pytest.raises(UserError, match="one set of weights: omit it"):
+        trained.load_run(path, "best")
+
+
+def test_a_file_that_is_not_whole_or_of_another_network_is_refused(made, tmp_path):
+    run, path = trained.load_run(made[0]), tmp_path / "weights.safetensors"
+    trained.save_weights(run, path)
+    content = path.read_bytes()
+    for damaged in (content[:-1], content.replace(b'"jaxae"', b'"other"', 1), b""):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"is not a file of jaxae\.save, or a damaged one"):
+            trained.load_run(path)
+    trained.save_weights(dataclasses.replace(run, config=dataclasses.replace(run.config, network="mnist")), path)
+    with pytest.raises(UserError, match="other arrays than the mnist network has"):
+        trained.load_run(path)

@@ -123,5 +123,5 @@ def test_an_export_says_what_reflect_padding_is_in_pytorch(tmp_path):
     images = np.random.default_rng(0).random((2, 9, 32, 3), np.float32)
     names = {"torch": torch, "network": network, "images": torch.from_numpy(images.transpose(0, 3, 1, 2))}
     theirs = eval(said.partition("in PyTorch, ")[2], names).detach().numpy().transpose(0, 2, 3, 1)
-    ours = jax.jit(run.model.clone(backend="xla").apply)({"params": run.params}, jnp.asarray(images))
+    ours = jax.jit(run.network.clone(backend="xla").apply)({"params": run.params}, jnp.asarray(images))
     np.testing.assert_allclose(theirs, ours, atol=1e-6)
