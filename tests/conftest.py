@@ -21,7 +21,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Checks the `Float[Array, "batch height width channels"]` annotations of every public function at run time.
 install_import_hook("jaxae", "beartype.beartype")
 
-from jaxae import ops
+from jaxae import ops  # noqa: E402 - after the hook
 
 # In this process "auto" stands for the backends that compile fastest, since tests train on few images; commands in
 # processes of their own, and tests that name a backend, use the others.

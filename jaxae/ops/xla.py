@@ -23,8 +23,9 @@ def conv(
     padding: int = 0,
 ) -> Float[Array, "n h2 w2 o"]:
     """PyTorch's `Conv2d`."""
-    correlate = _correlate if stride > 1 else _correlate_densely
-    return correlate(x, kernel, stride, padding) + bias[None, None, None]
+    if stride > 1:
+        return _correlate(x, kernel, stride, padding) + bias[None, None, None]
+    return cast(Array, _correlate_densely(x, kernel, stride, padding)) + bias[None, None, None]
 
 
 def conv_transpose(
@@ -72,7 +73,8 @@ _correlate_densely.defvjp(_dense_forward, _dense_backward)
 def _gradients_on_cpu(x: Array, kernel: Array, gradient: Array, padding: int) -> tuple[Array, Array]:
     """Return the gradient to the image as a convolution, and that to the kernel as a matrix product for each tap."""
     (height, width), (rows, columns) = kernel.shape[:2], gradient.shape[1:3]
-    flipped, pads = jnp.swapaxes(lax.rev(kernel, (0, 1)), 2, 3), [(k - 1 - padding,) * 2 for k in kernel.shape[:2]]
+    flipped = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
+    pads = [(k - 1 - padding, k - 1 - padding) for k in kernel.shape[:2]]
     of_x = lax.conv_general_dilated(gradient, flipped, (1, 1), pads, dimension_numbers=DIMENSION_NUMBERS)
     padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     flat = gradient.reshape(-1, gradient.shape[-1])
