@@ -64,7 +64,7 @@ def check_output(given: PictureFile, path: Path) -> None:
         assert dtypes == {given.stored.arrays[0].dtype}
         assert_alike(found, np.concatenate([array.ravel() for array in given.stored.arrays]))
         return
-    pages = read_elsewhere(content)
+    pages = read_elsewhere(given, content)
     assert [page.shape for page in pages] == [array.shape for array in given.stored.arrays]
     for page, array in zip(pages, given.stored.arrays, strict=True):
         assert page.dtype == array.dtype
@@ -78,11 +78,26 @@ def assert_alike(found: np.ndarray, wanted: np.ndarray) -> None:
     np.testing.assert_allclose(found.astype(np.float64), wanted.astype(np.float64), rtol=0, atol=most)
 
 
-def read_elsewhere(content: bytes) -> list[np.ndarray]:
-    """The pages of a picture file, [height, width, channels], read by OpenCV."""
+def read_elsewhere(given: PictureFile, content: bytes) -> list[np.ndarray]:
+    """The pages of an output, [height, width, channels], read by a program that did not write it, if there is one."""
+    import tifffile
+    from PIL import Image, ImageSequence
+
+    stored = given.stored
+    if given.format.name == "TIFF" and (stored.inverted or stored.extras[2][0][1]["planarconfig"] == "separate"):
+        with tifffile.TiffFile(io.BytesIO(content)) as file:  # OpenCV mixes up separate planes
+            pages = [page.asarray() for page in file.pages]
+        return [
+            page.reshape(array.shape) if array.shape[2] == 1 else np.moveaxis(page, 0, -1)
+            for page, array in zip(pages, stored.arrays, strict=True)
+        ]
+    if given.format.name == "TIFF" and stored.arrays[0].dtype == np.uint8:
+        with Image.open(io.BytesIO(content)) as image:
+            return [np.atleast_3d(np.asarray(page)) for page in ImageSequence.Iterator(image)]
     done, pages = cv2.imdecodemulti(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     assert done, "another program cannot read it"
-    return [page.reshape(*page.shape[:2], -1) for page in pages]
+    order = {1: [0], 2: [0, -1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[stored.arrays[0].shape[2]]  # blue comes first
+    return [np.atleast_3d(page)[..., order] for page in pages]
 
 
 def read_as_data(bench: Bench, inputs: Path) -> None:
