@@ -66,7 +66,7 @@ def open_configured(
 
 
 @functools.lru_cache(maxsize=2)  # the members of a sweep share their images
-def _load_shared(dataset: Dataset, split: str) -> Images:
+def _load_shared(dataset: Dataset, _state: str, split: str) -> Images:
     """Load a split as read-only arrays, which later calls share."""
     images = dataset.load(split)
     for array in images:
@@ -89,11 +89,11 @@ def load_configured(dataset: Dataset, config: DataConfig, placement: str, seed: 
     """
     size = dataset.nbytes("train")
     streamed = placement == "stream" or (placement == "auto" and not fits_device(size))
-    test = _load_shared(dataset, "test")
+    test = _load_shared(dataset, dataset.state(), "test")
     if streamed and not fits_host(size):
         train = dataset.records("train", config.limit)
     else:
-        train = _load_shared(dataset, "train").take(slice(config.limit))
+        train = _load_shared(dataset, dataset.state(), "train").take(slice(config.limit))
         if streamed and train.clean.dtype != np.uint8:
             raise UserError(f"{dataset.name}: images of 16 bits are not streamed: use `placement` device")
     for images in (train, test):

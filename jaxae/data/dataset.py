@@ -106,6 +106,10 @@ class Dataset(abc.ABC):
         del split
         return None
 
+    def state(self) -> str:
+        """What changes with the files: images that were loaded in another state are outdated."""
+        return ""
+
     def nbytes(self, split: str) -> int:
         """About the size of what `load` gives. By default the split is loaded for it."""
         return self.load(split).nbytes

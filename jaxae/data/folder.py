@@ -63,12 +63,12 @@ class PictureDataset(Dataset):
 
     def load(self, split: str) -> Images:
         """The images of a split."""
-        images, found = _read(self, self._state())
+        images, found = _read(self, self.state())
         return images.take(found.test == self._is_test(split))
 
     def load_labels(self, split: str) -> Int64[np.ndarray, " n"] | None:
         """The class of each image of `load`, in the alphabetic order of folders; None without folders of classes."""
-        _, found = _read(self, self._state())
+        _, found = _read(self, self.state())
         return None if found.labels is None else found.labels[found.test == self._is_test(split)]
 
     def cut(self, name: str) -> Cut:
@@ -77,7 +77,7 @@ class PictureDataset(Dataset):
         cut = cutting.resized if options.resize and not self.has_pairs else cutting.pieces
         return cut(self.inputs[name], folder_split.path_hash(Path(name)), options.image_shape, options.value_range)
 
-    def _state(self) -> str:
+    def state(self) -> str:
         """A digest of the files that are read, of what decodes them and how."""
         import PIL
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, UInt
 
+from jaxae.data import array_cache
 from jaxae.data.dataset import Dataset, Options, source
 from jaxae.data.images import Images
 from jaxae.data.pictures.files import naming
 from jaxae.errors import UserError
 
-Rows = tuple[UInt8[np.ndarray, "n h w c"], Int64[np.ndarray, " n"] | None]  # images, and labels if there are any
+Rows = tuple[UInt[np.ndarray, "n h w c"], Int64[np.ndarray, " n"] | None]  # images, and labels if there are any
 
 
 class TableDataset(Dataset):
@@ -45,15 +46,19 @@ class TableDataset(Dataset):
 
     def load(self, split: str) -> Images:
         """The images of a split, in the order of the rows."""
-        return Images(_read(type(self), tuple(self.files(split)))[0])
+        return Images(_read(type(self), tuple(self.files(split)), self.state())[0])
 
     def load_labels(self, split: str) -> Int64[np.ndarray, " n"] | None:
         """The labels of the images of `load`; None if there are none."""
-        return _read(type(self), tuple(self.files(split)))[1]
+        return _read(type(self), tuple(self.files(split)), self.state())[1]
+
+    def state(self) -> str:
+        """A digest of the files of both splits."""
+        return array_cache.state_digest([file for split in ("train", "test") for file in self.files(split)])
 
 
 @functools.lru_cache(maxsize=2)
-def _read(kind: type[TableDataset], files: tuple[Path, ...]) -> Rows:
+def _read(kind: type[TableDataset], files: tuple[Path, ...], _state: str) -> Rows:
     parts = []
     for file in files:
         with naming(file):
@@ -78,9 +83,15 @@ class ParquetDataset(TableDataset):
         import cv2
 
         rows = parquet.read_table(file).to_pydict()
-        column = next(x for x in rows.values() if isinstance(x[0], dict) and isinstance(x[0].get("bytes"), bytes))
+        column = next((x for x in rows.values() if x and isinstance(x[0], dict) and "bytes" in x[0]), None)
+        if column is None:
+            raise UserError("no column of it holds pictures, or it has no rows")
         encoded = (np.frombuffer(cell["bytes"], np.uint8) for cell in column)
-        images = np.stack([np.asarray(cv2.imdecode(each, cv2.IMREAD_UNCHANGED)) for each in encoded])
+        pictures = [np.asarray(cv2.imdecode(each, cv2.IMREAD_UNCHANGED)) for each in encoded]
+        shape = pictures[0].shape  # () of a damaged one
+        if len({(x.shape, x.dtype) for x in pictures}) > 1 or not shape or shape[2:] not in ((), (3,)):
+            raise UserError("some of its pictures differ in size, depth or colours, are damaged, or have alpha")
+        images = np.stack(pictures)
         labels = next((x for name, x in rows.items() if name.endswith("label")), None)
         images = images[..., None] if images.ndim == 3 else images[..., ::-1]  # OpenCV's order is blue, green, red
         return images, None if labels is None else np.array(labels, np.int64)
@@ -96,9 +107,11 @@ class CsvDataset(TableDataset):
     def read(cls, file: Path) -> Rows:
         """The images and, if there are any, the labels, which are in the first column or the one that is called so."""
         with file.open(encoding="utf-8-sig") as lines:
-            first = next(lines).strip().split(",")
+            first = next(lines).strip().replace('"', "").split(",")
         has_names = not first[0].isdigit()
-        rows = np.loadtxt(file, np.int64, delimiter=",", skiprows=int(has_names), ndmin=2)
+        rows = np.loadtxt(
+            file, np.int64, None, ",", skiprows=int(has_names), ndmin=2, encoding="utf-8-sig", quotechar='"'
+        )
         at = first.index("label") if "label" in first else None if has_names else 0
         values, side = rows if at is None else np.delete(rows, at, axis=1), math.isqrt(len(first) - (at is not None))
         if values.shape[1] != side**2 or values.min() < 0 or values.max() > 255:

@@ -1,5 +1,7 @@
 """Data sets as Hugging Face, Kaggle and others hand them on."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -39,6 +41,15 @@ def write_csv(folder, splits, header="label,pixel0", name="mnist_{}.csv"):
     return f"csv:{folder}"
 
 
+def write_csv_of_a_spreadsheet(folder, splits):
+    """With a byte order mark, quotes and the line ends of Windows."""
+    name = write_csv(folder, splits, "label,pixel0")
+    for file in folder.iterdir():
+        lines = [",".join(f'"{cell}"' for cell in line.split(",")) for line in file.read_text().splitlines()]
+        file.write_text("\r\n".join(lines) + "\r\n", "utf-8-sig", newline="")
+    return name
+
+
 def write_pngs(folder, splits):
     for split, (images, labels) in splits.items():
         for number, (image, label) in enumerate(zip(images, labels[:, 0], strict=True)):
@@ -72,6 +83,7 @@ FORMS = {
     "csv": (write_csv, (28, 28, 1)),
     "csv without names": (lambda folder, splits: write_csv(folder, splits, ""), (28, 28, 1)),
     "csv of Kaggle": (lambda folder, splits: write_csv(folder, splits, "label,1x1", "{}.csv"), (28, 28, 1)),
+    "csv of a spreadsheet": (write_csv_of_a_spreadsheet, (28, 28, 1)),
     "mnist_png": (write_pngs, (28, 28, 1)),
 }
 
@@ -107,9 +119,36 @@ def test_a_table_without_labels_has_none(tmp_path):
     assert dataset.load_labels("test") is None
 
 
+def test_a_table_that_has_changed_is_read_anew(tmp_path):
+    splits = small((28, 28, 1))
+    name = write_csv(tmp_path / "data", splits)
+    assert data.open(name).load("train").count == 30
+    write_csv(tmp_path / "new", splits | {"train": splits["test"]})
+    for file in (tmp_path / "new").iterdir():
+        file.replace(tmp_path / "data" / file.name)
+    assert data.open(name).load("train").count == 20
+
+
+def parquet_of(*pictures: np.ndarray | None) -> bytes:
+    from pyarrow import parquet
+
+    cells = [{"bytes": b"?" if each is None else cv2.imencode(".png", each)[1].tobytes()} for each in pictures]
+    parquet.write_table(pyarrow.table({"image": cells, "label": [0] * len(cells)}), buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+GREY = np.zeros((4, 4), np.uint8)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
+        ("train.parquet", parquet_of(GREY, GREY[:3]), "train.parquet: some of its pictures differ in size"),
+        ("train.parquet", parquet_of(GREY, np.uint16(GREY)), "differ in size, depth"),
+        ("train.parquet", parquet_of(np.dstack([GREY] * 4)), "or have alpha"),
+        ("train.parquet", parquet_of(GREY, None), "are damaged"),
+        ("train.parquet", parquet_of(None), "are damaged"),
+        ("train.parquet", parquet_of(), "no column of it holds pictures, or it has no rows"),
         ("a.csv", b"", "there is no .csv file with 'train' in its name"),
         ("train.csv", b"label,pixel0\n1,2,3,4\n", "train.csv: rows of 2 cells are no square images"),
         ("train.csv", b"label,a,b\n1,2,3\n", "train.csv: rows of 3 cells are no square images"),

@@ -1,5 +1,6 @@
 """When states are saved, with checkpoints that only take note."""
 
+import jax
 import pytest
 
 from jaxae.experiments import saving
@@ -13,13 +14,15 @@ class Notes(Checkpoints):
     epochs = None
 
     def __init__(self, endless=False):
-        self.epochs, self.waits, self.endless = [], [], endless
+        self.epochs, self.waits, self.endless, self.are_saved = [], [], endless, True
 
     def save(self, epoch, state, score):
         self.epochs.append(epoch)
+        self.are_saved = False
 
     def wait(self, timeout=None):
         self.waits.append(timeout)
+        self.are_saved = True
         if self.endless:
             raise TimeoutError
 
@@ -34,6 +37,7 @@ def test_a_state_is_saved_by_the_clock_and_at_the_end():
         for epoch in range(1, 9):
             offer(saver, epoch)
     assert notes.epochs == [3, 6, 8]
+    assert notes.are_saved
 
 
 def test_the_best_is_saved_before_the_latest_and_once():
@@ -57,6 +61,27 @@ def test_the_last_state_is_saved_when_training_is_ended(error):
     with pytest.raises(error):
         interrupt(notes, error)
     assert notes.epochs == [7]
+    assert notes.are_saved
+
+
+def test_after_a_signal_one_of_several_processes_saves_nothing(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    notes = Notes()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(notes, KeyboardInterrupt)
+    assert notes.epochs == []
+
+
+def test_an_error_is_not_hidden_by_a_save_that_fails():
+    with pytest.raises(ValueError, match="of the training"):
+        interrupt(Notes(endless=True), ValueError("of the training"))
+
+
+def test_the_last_save_after_a_signal_has_a_time_limit():
+    notes = Notes()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(notes, KeyboardInterrupt)
+    assert notes.waits[-1] <= saving.STOP_SECONDS
 
 
 def test_a_stop_does_not_wait_for_a_slow_disk():

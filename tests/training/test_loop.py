@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from jaxae import noise, ops, training
+from jaxae.command import stopping
 from jaxae.data import Images
 from jaxae.data.stream import Stream
 from jaxae.layers import Conv, ConvTranspose
 from jaxae.networks import Autoencoder
 from jaxae.runs.digest import tree_digest
-from jaxae.training import ensemble, parallel
+from jaxae.training import ensemble, epochs, loop, parallel
 
 SHAPE = (12, 12, 1)
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, *SHAPE), np.uint8)
@@ -62,19 +63,25 @@ def whole():
     return finish(make_loop())
 
 
-def test_the_number_of_epochs_in_a_call_changes_no_bit(whole):
+def test_the_number_of_epochs_in_a_call_changes_no_bit(whole, monkeypatch):
+    monkeypatch.setattr("jaxae.training.loop.MOST", 3)
+    monkeypatch.setattr("jaxae.training.epochs.MOST", 3)
     run, columns, counts = finish(make_loop(call_seconds=1e9))
-    assert counts == [1, EPOCHS - 1]
+    assert counts == [1, 3, 1]
     assert whole[2] == [1] * EPOCHS
     assert tree_digest(run) == tree_digest(whole[0])
     assert tree_digest(columns) == tree_digest(whole[1])
 
 
-def test_a_run_that_goes_on_from_its_state_and_its_best_ends_the_same(whole):
+def test_a_run_that_goes_on_from_its_state_ends_the_same_and_keeps_its_best(whole):
     half = next(iter(make_loop().calls(0, 2))).run
-    rest, columns, _ = finish(make_loop(start=half.state, best=half.best), done=1)
-    assert tree_digest(rest) == tree_digest(whole[0])
+    best = half.best._replace(score=jnp.float32(np.inf))
+    rest, columns, _ = finish(make_loop(start=half.state, best=best), done=1)
+    assert tree_digest(rest.state) == tree_digest(whole[0].state)
     assert tree_digest(columns) == tree_digest({name: values[1:] for name, values in whole[1].items()})
+    assert tree_digest(rest.best) == tree_digest(jax.device_get(best))
+    (epoch,) = training.train_epochs(make_task(), make_hyper(), half.state, training.place_images(TRAIN), 2)
+    assert (epoch.number, int(epoch.state.step)) == (2, 4)
 
 
 def test_the_best_state_has_the_highest_validation_score(whole):
@@ -84,7 +91,8 @@ def test_the_best_state_has_the_highest_validation_score(whole):
     assert run.best.state.step == 2 * (1 + scores.argmax())
 
 
-def test_patience_ends_at_the_right_epoch_within_a_call():
+def test_patience_ends_at_the_right_epoch_within_a_call(monkeypatch):
+    monkeypatch.setattr("jaxae.training.loop.MOST", 2)  # a third call would follow
     run, columns, counts = finish(make_loop(rate=0.0, patience=2, call_seconds=1e9))  # the first epoch stays the best
     assert counts == [1, 2]
     assert run.best.state.step == 2
@@ -99,6 +107,38 @@ def test_an_epoch_that_diverges_is_not_taken_over():
     assert run.diverged
     assert not np.isfinite(columns["train_loss"][-1])
     assert tree_digest(run.state) == tree_digest(loop.run.state)
+
+
+@pytest.mark.parametrize("place", ["losses", "means"])
+def test_one_number_that_is_not_finite_is_enough_to_diverge(whole, place):
+    run, losses = jax.tree.map(jnp.asarray, whole[0]), jnp.ones(2)
+    measured = jax.tree.map(lambda leaf: leaf + 1, run.measured)
+    if place == "losses":
+        losses = losses.at[1].set(jnp.nan)
+    else:
+        measured.means["ssim"] = jnp.float32(jnp.inf)
+    after, _ = epochs.take_over(run, jax.tree.map(jnp.zeros_like, run.state), losses, measured, measured)
+    assert after.diverged
+    assert tree_digest(jax.device_get(after._replace(diverged=run.diverged))) == tree_digest(whole[0])
+
+
+def test_a_signal_is_noticed_while_the_device_computes(monkeypatch):
+    class Array:
+        asked = 0
+
+        def is_ready(self):
+            self.asked += 1
+            return self.asked > 5
+
+    checks = iter([None, None, stopping.Stopped()])
+
+    def check():
+        if (error := next(checks)) is not None:
+            raise error
+
+    monkeypatch.setattr(loop.stopping, "check", check)
+    with pytest.raises(stopping.Stopped):
+        loop.wait([Array()])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ class Listing(NamedTuple):
 
     Attributes:
         files: The pictures, sorted.
-        others: The number of other files by suffix.
+        others: The number of other files by suffix, links to nothing and devices included.
     """
 
     files: list[Path]
@@ -37,7 +37,7 @@ def list_pictures(folder: Path, out: Path | None = None) -> Listing:
     """
     files, others = [], Counter()
     for file in _walk(folder, None if out is None else out.resolve()):
-        if file.suffix.lower() in SUFFIXES:
+        if file.suffix.lower() in SUFFIXES and file.is_file():
             files.append(file)
         else:
             others[file.suffix.lower() or "without suffix"] += 1
@@ -57,9 +57,9 @@ def _walk(top: Path, out: Path | None) -> Iterator[Path]:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if entry.name.startswith(".") or entry.name.lower() in _HIDDEN:
                     continue
-                if entry.is_dir():
+                if os.path.isdir(entry):  # `entry.is_dir` raises for a link to itself
                     (links if entry.is_symlink() else folders).append(folder / entry.name)
-                elif entry.is_file():
+                else:
                     yield folder / entry.name
 
 

@@ -1,5 +1,6 @@
 """Arrays in files: NumPy's .npy and .npz, and PGM and PPM."""
 
+import math
 import re
 from pathlib import Path
 
@@ -15,9 +16,15 @@ _HEADER = re.compile(rb"P([56])" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + 
 def read_numpy(path: Path, notes: list[str]) -> Stored:
     """Read the array in an .npy file, or all arrays in an .npz file; see `Format`."""
     del notes
+    from PIL import Image
+
+    most = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)  # as of the other formats
+    too_large = UserError(f"its arrays have more than {most / 1e6:,.0f} megapixels; split it")
     with path.open("rb") as file:
         content = np.load(file, allow_pickle=False)
         is_archive, save = not isinstance(content, np.ndarray), np.save
+        if is_archive and sum(each.file_size for each in content.zip.infolist()) > 8 * most:
+            raise too_large  # before anything is unpacked
         arrays = dict(content) if is_archive else {"the array": content}
         if is_archive:
             save = np.savez_compressed if any(x.compress_type for x in content.zip.infolist()) else np.savez
@@ -28,6 +35,8 @@ def read_numpy(path: Path, notes: list[str]) -> Stored:
             want = "[height, width], [height, width, 1 or 3] or a stack of these"
             raise UserError(f"{name} has the shape {array.shape}: a picture has {want}")
         pages += list(array.reshape(-1, *(array.shape[-3:] if coloured else (*array.shape[-2:], 1))))
+    if sum(page[..., 0].size for page in pages) > most:
+        raise too_large
     return Stored(pages, extras=({name: array.shape for name, array in arrays.items()}, save))
 
 
@@ -36,7 +45,8 @@ def write_numpy(path: Path, stored: Stored) -> None:
     shapes, save = stored.extras
     ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
     parts = np.split(np.concatenate([x.ravel() for x in stored.arrays]), ends)  # and nothing behind the last end
-    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes.values(), strict=False)]
+    dtype = stored.arrays[0].dtype  # with its order of bytes, which `concatenate` drops
+    arrays = [part.reshape(shape).astype(dtype) for part, shape in zip(parts, shapes.values(), strict=False)]
     with path.open("wb") as file:
         save(file, *arrays) if save is np.save else save(file, **dict(zip(shapes, arrays, strict=True)))
 

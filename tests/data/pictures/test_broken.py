@@ -89,6 +89,17 @@ def test_what_is_no_picture_is_named_in_one_line(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
+def test_an_array_is_no_larger_than_other_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    np.savez_compressed(tmp_path / "a.npz", np.zeros((10, 90), np.uint8))  # refused before it is unpacked
+    np.save(tmp_path / "a.npy", np.zeros((10, 11, 3), np.uint8))
+    for name in ("a.npz", "a.npy"):
+        with pytest.raises(UserError, match="its arrays have more than 0 megapixels; split it"):
+            files.read_picture(tmp_path / name)
+    np.save(tmp_path / "b.npy", np.zeros((10, 10, 3), np.uint8))
+    assert files.read_picture(tmp_path / "b.npy").pages[0].values.shape == (10, 10, 3)
+
+
 def test_deep_pictures_that_are_cut_off_are_refused(tmp_path):
     content = cv2.imencode(".png", pixels(50, 50, 3, dtype=np.uint16))[1].tobytes()
     (tmp_path / "deep.png").write_bytes(content[: len(content) // 2])

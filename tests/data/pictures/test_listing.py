@@ -1,5 +1,7 @@
 """Which files of a folder are pictures to read, and where their outputs go."""
 
+import os
+
 import pytest
 
 from jaxae.data.pictures import listing
@@ -41,5 +43,9 @@ def test_links_to_folders_are_entered_once(tmp_path):
     (photos / "0-again").symlink_to(photos / "a")
     (photos / "a" / "up").symlink_to(photos)
     (photos / "linked").symlink_to(tmp_path / "elsewhere")
-    (photos / "broken").symlink_to(tmp_path / "nowhere")
-    assert listing.list_pictures(photos).files == [photos / "a" / "1.png", photos / "linked" / "2.png"]
+    (photos / "broken.png").symlink_to(tmp_path / "nowhere")
+    (photos / "itself.png").symlink_to("itself.png")
+    os.mkfifo(photos / "pipe.tif")
+    listed = listing.list_pictures(photos)
+    assert listed.files == [photos / "a" / "1.png", photos / "linked" / "2.png"]
+    assert listed.describe_others() == "2 .png, 1 .tif"

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from jaxae.command.quiet import quieten
 from tests.stress.fuzz.bench import bench
 from tests.stress.fuzz.kinds import KINDS, share
 
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--record", type=Path, help="where the record is written")
     options = parser.parse_args()
+    quieten()  # as a command's process is
     counts, rows = share(options.cases, options.kinds), []
     with tempfile.TemporaryDirectory() as work, bench(Path(work).resolve()) as place:
         for kind, count in counts.items():

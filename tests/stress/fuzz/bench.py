@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 import os
 import shutil
 import sys
@@ -202,6 +203,7 @@ def bench(work: Path) -> Iterator[Bench]:
         patched.setattr(folder, "CACHE_WORTH", float("inf"))  # on a busy machine any folder is worth keeping
         patched.setattr(official, "why_unreachable", lambda name: "its host cannot be reached")
         patched.setattr(preparation, "_build", unprepared)
+        patched.setattr(folder, "CACHE_WORTH", math.inf)  # seconds, which a busy machine may take
         patched.setattr(command, "enable_compilation_cache", lambda: None)
         patched.setattr("jaxae.command.stopping.install", lambda: None)
         patched.setattr("jaxae.command.quiet.quieten", lambda: None)

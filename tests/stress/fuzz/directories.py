@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxae import data as data_sets
 from jaxae import evaluate
 from jaxae.data import __main__ as data_command
 from jaxae.data import layouts
+from jaxae.data.images import check_images
 from jaxae.errors import UserError
 from jaxae.experiments import noise_grid
 from jaxae.runs import directory
@@ -129,5 +131,69 @@ def official_files(bench: Bench, count: int) -> None:
             bench.read(layouts.read_idx, content, "file", refusal=ValueError)
             path.write_bytes(packed)
             bench.read(layouts.find_layouts, "cifar10", path)
+
+        check()
+
+
+@st.composite
+def csv_tables(draw, rows: np.ndarray) -> bytes:
+    """Labels and values, a row of each image, as spreadsheets and other programs write them."""
+    names = draw(st.sampled_from([None, "pixel{}", '"pixel{}"', "{}x1"]))
+    lines = [",".join(map(str, row)) for row in rows]
+    if names is not None:
+        label = '"label"' if '"' in names else "label"
+        lines.insert(0, ",".join([label, *(names.format(number) for number in range(1, rows.shape[1]))]))
+    ends = draw(st.sampled_from(["\n", "\r\n"]))
+    return draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + (ends.join(lines) + ends).encode()
+
+
+@st.composite
+def parquet_tables(draw, rows: np.ndarray) -> bytes:
+    """Labels and encoded pictures, some of another depth or with other channels."""
+    import pyarrow
+    from pyarrow import parquet
+
+    side, change = round((rows.shape[1] - 1) ** 0.5), draw(st.sampled_from(range(8)))
+    cells = []
+    for row in rows:
+        image = row[1:].reshape(side, side).astype(np.uint8)
+        if change < 4 and len(cells) in (0, draw(st.integers(0, 9))):
+            image = [
+                image.astype(np.uint16) * 257,
+                image[:-1],
+                np.dstack([image] * 3),
+                np.dstack([image] * 4),
+            ][change]
+        cells.append({"bytes": cv2.imencode(".png", image)[1].tobytes(), "path": None})
+    table, buffer = pyarrow.table({"image": cells, "label": rows[:, 0].tolist()}), io.BytesIO()
+    parquet.write_table(table, buffer, compression=draw(st.sampled_from(["none", "snappy"])))
+    return buffer.getvalue()
+
+
+def tables(bench: Bench, count: int) -> None:
+    """Tables of images, some damaged: what is read of a whole one is what was written."""
+    rows = np.random.default_rng(0).integers(0, 256, (5, 17))
+    with bench.kind("tables") as own:
+
+        @cases(count)
+        @given(st.data())
+        def check(data):
+            shutil.rmtree(own / "in", ignore_errors=True)
+            (own / "in").mkdir()
+            kind, make = data.draw(st.sampled_from([("csv", csv_tables), ("parquet", parquet_tables)]))
+            content = data.draw(make(rows))
+            given_content = data.draw(st.just(content) | damage(content))
+            for split in ("train", "test"):
+                (own / "in" / f"{split}.{kind}").write_bytes(given_content)
+            images = bench.read(lambda: data_sets.open(f"{kind}:{own / 'in'}").load("train"))
+            labels = bench.read(lambda: data_sets.open(f"{kind}:{own / 'in'}").load_labels("train"))
+            if images is not None:
+                check_images(images, "the table")
+                assert images.clean.dtype == np.uint8
+                assert images.shape[-1] in (1, 3)
+            if images is not None and given_content == content:
+                found = images.clean[..., :1].reshape(len(rows), -1)
+                np.testing.assert_array_equal(found, rows[:, 1:])
+                np.testing.assert_array_equal(labels, rows[:, 0])
 
         check()

@@ -3,14 +3,17 @@
 import io
 import os
 import shutil
+import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxae import data as data_sets
 from jaxae.data.pictures import files
+from jaxae.data.pictures.files import PictureFile
 from jaxae.denoising import __main__ as denoise
 from tests.data.loading import load
 from tests.stress.fuzz.bench import Bench, cases, damage
@@ -48,12 +51,53 @@ def denoised(bench: Bench, inputs: Path, out: Path) -> None:
     written = sorted(path for path in out.rglob("*") if path.is_file()) if out.exists() else []
     assert status == 2 or written, err
     for path in written:
-        before, after = files.read_picture(inputs / path.relative_to(out)), files.read_picture(path)
-        assert [page.values.shape for page in after.pages] == [page.values.shape for page in before.pages]
-        if not before.format.is_lossy:
-            for page, was in zip(after.pages, before.pages, strict=True):
-                assert page.values.dtype == was.values.dtype
-                np.testing.assert_allclose(page.floats(), was.floats(), rtol=0, atol=1e-6)
+        check_output(files.read_picture(inputs / path.relative_to(out)), path)
+
+
+def check_output(given: PictureFile, path: Path) -> None:
+    """Assert that another program than jaxae, which wrote the file, reads from it what jaxae has read of the input."""
+    content = path.read_bytes()
+    if given.format.name in ("NumPy array", "NumPy archive"):
+        found = np.load(io.BytesIO(content), allow_pickle=False)
+        arrays = [found] if isinstance(found, np.ndarray) else list(found.values())
+        dtypes, found = {array.dtype for array in arrays}, np.concatenate([array.ravel() for array in arrays])
+        assert dtypes == {given.stored.arrays[0].dtype}
+        assert_alike(found, np.concatenate([array.ravel() for array in given.stored.arrays]))
+        return
+    pages = read_elsewhere(given, content)
+    assert [page.shape for page in pages] == [array.shape for array in given.stored.arrays]
+    for page, array in zip(pages, given.stored.arrays, strict=True):
+        assert page.dtype == array.dtype
+        if not given.format.is_lossy:
+            assert_alike(page, array)
+
+
+def assert_alike(found: np.ndarray, wanted: np.ndarray) -> None:
+    """Assert that whole numbers are equal, and others to 6 digits of the largest."""
+    most = 0 if wanted.dtype.kind in "iu" else 1e-6 * np.abs(wanted.astype(np.float64)).max(initial=0)
+    np.testing.assert_allclose(found.astype(np.float64), wanted.astype(np.float64), rtol=0, atol=most)
+
+
+def read_elsewhere(given: PictureFile, content: bytes) -> list[np.ndarray]:
+    """The pages of an output, [height, width, channels], read by a program that did not write it, if there is one."""
+    import tifffile
+    from PIL import Image, ImageSequence
+
+    stored = given.stored
+    if given.format.name == "TIFF" and (stored.inverted or stored.extras[2][0][1]["planarconfig"] == "separate"):
+        with tifffile.TiffFile(io.BytesIO(content)) as file:  # OpenCV mixes up separate planes
+            pages = [page.asarray() for page in file.pages]
+        return [
+            page.reshape(array.shape) if array.shape[2] == 1 else np.moveaxis(page, 0, -1)
+            for page, array in zip(pages, stored.arrays, strict=True)
+        ]
+    if given.format.name == "TIFF" and stored.arrays[0].dtype == np.uint8:
+        with Image.open(io.BytesIO(content)) as image:
+            return [np.atleast_3d(np.asarray(page)) for page in ImageSequence.Iterator(image)]
+    done, pages = cv2.imdecodemulti(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert done, "another program cannot read it"
+    order = {1: [0], 2: [0, -1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[stored.arrays[0].shape[2]]  # blue comes first
+    return [np.atleast_3d(page)[..., order] for page in pages]
 
 
 def read_as_data(bench: Bench, inputs: Path) -> None:
@@ -136,6 +180,47 @@ def tiff_stacks(bench: Bench, count: int) -> None:
             for number in range(2):
                 content = data.draw(stacks())
                 (own / "in" / f"{number}.tif").write_bytes(data.draw(st.just(content) | damage(content)))
+            read_as_data(bench, own / "in")
+            denoised(bench, own / "in", own / "out")
+
+        check()
+
+
+NUMBERS = ["<u2", ">u2", "|u1", "|i1", ">i4", "<f4", ">f8", "<f2", "<c8", "|b1", "|O", "<U3"]
+SAVES = [("npy", np.save), ("npz", np.savez), ("npz", np.savez_compressed)]
+SHAPES = [(20, 24), (20, 24, 3), (20, 24, 1), (3, 20, 24), (2, 20, 24, 3), (1, 90), (20, 24, 4), (9,), (0, 7), ()]
+
+
+@st.composite
+def arrays(draw) -> np.ndarray:
+    """An array that may hold a picture, in any order of bytes and of axes in memory."""
+    values = np.random.default_rng(draw(st.integers(0, 9))).random(draw(st.sampled_from(SHAPES))) * 100
+    dtype = np.dtype(draw(st.sampled_from(NUMBERS)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array = np.asarray(values - (40 if dtype.kind in "if" else 0)).astype(dtype)
+    if draw(st.integers(0, 9)) == 0 and dtype.kind == "f":
+        array.flat[:1] = draw(st.sampled_from([np.nan, np.inf]))
+    return np.asfortranarray(array) if draw(st.booleans()) else array
+
+
+def arrays_as_files(bench: Bench, count: int) -> None:
+    """Arrays in .npy and .npz files, some damaged, as a data set and through `denoise`."""
+    with bench.kind("arrays as files") as own:
+
+        @cases(count)
+        @given(st.data())
+        def check(data):
+            shutil.rmtree(own / "in", ignore_errors=True)
+            (own / "in").mkdir()
+            for number in range(2):
+                buffer, array = io.BytesIO(), data.draw(arrays())
+                suffix, save = data.draw(
+                    st.sampled_from([("npy", np.save), ("npz", np.savez), ("npz", np.savez_compressed)])
+                )
+                save(buffer, array, allow_pickle=True)
+                content = data.draw(st.just(buffer.getvalue()) | damage(buffer.getvalue()))
+                (own / "in" / f"{number}.{suffix}").write_bytes(content)
             read_as_data(bench, own / "in")
             denoised(bench, own / "in", own / "out")
 
