@@ -37,6 +37,7 @@ class Network(nn.Module):
         size_multiple: height and width must be multiples of it.
         reach: pixels to either side that an output pixel depends on; None if that is most of an image.
         microbatch_sizes: by backend, how many images a training step is best computed on at a time.
+        least_noise: the standard deviation of noise below which outputs are worse than the images.
         auto_backends: by platform, the backend that "auto" stands for if it is not the one that small networks take.
     """
 
@@ -49,6 +50,7 @@ class Network(nn.Module):
     size_multiple: ClassVar[int] = 1
     reach: ClassVar[int | None] = None
     microbatch_sizes: ClassVar[Mapping[str, int]] = {}
+    least_noise: ClassVar[float] = 0.0
     auto_backends: ClassVar[Mapping[str, str]] = {}
 
     @property
@@ -188,6 +190,7 @@ class PhotoDenoiser(Network):
     image_shape = (64, 64, 3)
     size_multiple = 2
     reach = 12  # two pixels for each layer
+    least_noise = 0.007
     auto_backends: ClassVar[Mapping[str, str]] = {"cpu": "xla"}
     microbatch_sizes: ClassVar[Mapping[str, int]] = {"xla": 4}
     features: ClassVar[int] = 40

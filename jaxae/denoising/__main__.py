@@ -46,6 +46,8 @@ class Arguments:
     reference: Path | None = None
     """The clean picture, or a folder of clean ones with the names of the inputs, to compare the restored ones with."""
     data: RangeOverride = field(default_factory=RangeOverride)
+    strength: float = 1.0
+    """How much of what the network takes away is taken away, above 0 and at most 1."""
     checkpoint: Literal["latest", "best"] = "latest"
     """Which checkpoint of the run; best: the highest validation score."""
     overwrite: bool = False
@@ -110,7 +112,7 @@ def denoise_files(arguments: Arguments) -> dict[str, Any]:
     run = load_run(arguments.run_dir, arguments.checkpoint)
     noise = choose_noise(arguments, run)
     value_range = data.parse_value_range(arguments.data.range or run.config.data.range)
-    batch = Pipeline(run, places, references, noise, value_range)
+    batch = Pipeline(run, places, references, noise, value_range, arguments.strength)
     batch.denoise_all()
     for note, noted in batch.notes.items():
         warnings.warn(f"{files.name_some(noted, 1)}: {note}", stacklevel=2)
@@ -149,6 +151,9 @@ def print_result(result: dict[str, Any], out: Path) -> None:
         title = f"noise added: {result['noise']}" if "noise" in result else f"compared with {result['reference']}"
         output.print_table(title, columns)
         print(f"figure: {result['figure']}")
+    if noises := sorted(row["noise"] for row in result["pictures"]):
+        between = f"{noises[0]:.3f}" if len(noises) == 1 else f"{noises[0]:.3f} to {noises[-1]:.3f}"
+        print(f"noise found: standard deviation {between}, of values from 0 to 1")
     of = f" of {result['images'] + len(result['failed']):,}" if result["failed"] else ""
     print(
         f"{result['images']:,}{of} pictures, {result['megapixels']:.1f} megapixels, in {result['seconds']:.1f} s: "

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from jaxae.data.pictures.picture import Picture, ValueRange
-from jaxae.denoising import tiles
+from jaxae.denoising.restoring import restore
 from jaxae.errors import UserError
 from jaxae.runs.trained import TrainedRun, load_run
 
@@ -23,6 +23,7 @@ def denoise(
     *,
     channel_axis: ChannelAxis = "auto",
     value_range: ValueRange | None = None,
+    strength: float = 1.0,
 ) -> Pixels:
     """Denoise a picture or a stack of pictures of any size.
 
@@ -37,6 +38,7 @@ def denoise(
             "auto": the last of three or more axes, if it has the length 1 or 3.
         value_range: the values of black and white; by default 0 and 255 for uint8, 0 and 65535 for uint16, 0 and 1 for
             floats.
+        strength: how much of what the network takes away is taken away, above 0 and at most 1.
 
     Returns:
         The restored images: an array of NumPy or JAX, as `images` is, of the same shape and dtype.
@@ -47,11 +49,8 @@ def denoise(
     """
     array, run = np.asarray(images), model if isinstance(model, TrainedRun) else load_run(model)
     pictures, axis = as_pictures(array, channel_axis, value_range)
-    tiling = tiles.choose_tiling(type(run.network), [picture.values.shape[:2] for picture in pictures])
-    floats = ((None, picture.floats()) for picture in pictures)
-    apply = tiles.compile_network(run, tiling)
-    restored = tiles.restore_pictures(apply, tiling, run.network.image_shape[2], floats)
-    stored = np.stack([picture.as_stored(values) for picture, (_, values) in zip(pictures, restored, strict=True)])
+    restored = restore(run, ((None, picture.floats()) for picture in pictures), strength)
+    stored = np.stack([picture.as_stored(each.values) for picture, each in zip(pictures, restored, strict=True)])
     channels_last = np.moveaxis(array[..., None] if axis is None else array, -1 if axis is None else axis, -1).shape
     result = np.moveaxis(stored.reshape(channels_last), -1, -1 if axis is None else axis).reshape(array.shape)
     return cast(Any, jax.device_put(result, images.sharding) if isinstance(images, Array) else result)

@@ -22,6 +22,7 @@ from jaxae.data.pictures.files import PictureFile
 from jaxae.data.pictures.picture import Picture, ValueRange
 from jaxae.denoising import before_after, reference, tiles
 from jaxae.denoising.before_after import Values
+from jaxae.denoising.restoring import Restored, restore
 from jaxae.errors import UserError
 from jaxae.noise import Noise
 from jaxae.runs.scores import TEST_KEY
@@ -58,6 +59,7 @@ class Pipeline:
         references: the clean pictures of the inputs that are to be compared.
         noise: added to the inputs first; they are compared with themselves.
         value_range: black and white, see `jaxae.data.pictures.picture.choose_range`.
+        strength: see `restoring.restore`.
         rows: what was done, a row for each page, as JSON types.
         columns: the first pictures that were compared, for the figure.
         failed: the inputs that failed, and why.
@@ -71,6 +73,7 @@ class Pipeline:
     references: dict[Path, Path]
     noise: Noise | None = None
     value_range: ValueRange | None = None
+    strength: float = 1.0
     rows: list[dict[str, Any]] = field(default_factory=list)
     columns: list[before_after.Column] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
@@ -82,20 +85,20 @@ class Pipeline:
         """Read, restore and write all pictures; an error names the picture that fails, and the others are done."""
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of large pictures and odd metadata
-            started, network, pages = time.perf_counter(), self.trained.network, self._read(pool)
-            first = list(itertools.islice(pages, WAITING))
-            if not first:
-                return
-            tiling, read = tiles.choose_tiling(type(network), [x.shape[:2] for _, x in first]), time.perf_counter()
-            apply = tiles.compile_network(self.trained, tiling)
-            self.compile_seconds = time.perf_counter() - read
-            restored = tiles.restore_pictures(apply, tiling, network.image_shape[2], itertools.chain(first, pages))
-            whole = (list(pages) for _, pages in itertools.groupby(restored, lambda result: result[0].source))
+            started = time.perf_counter()
+            restored = restore(self.trained, self._read(pool), self.strength, self._compile)
+            whole = (list(pages) for _, pages in itertools.groupby(restored, lambda page: page.tag.source))
             for future in _ahead(pool, self._finish, whole):
                 rows, columns = future.result()
                 self.rows += rows
                 self.columns = (self.columns + columns)[:SHOWN]
             self.seconds = time.perf_counter() - started - self.compile_seconds
+
+    def _compile(self, run: TrainedRun, tiling: tiles.Tiling) -> Callable[[np.ndarray], Any]:
+        started = time.perf_counter()
+        apply = tiles.compile_network(run, tiling)
+        self.compile_seconds += time.perf_counter() - started
+        return apply
 
     def _read(self, pool: ThreadPoolExecutor) -> Iterator[tuple[_Page, Values]]:
         futures = _ahead(pool, self._read_file, self.places)
@@ -118,18 +121,20 @@ class Pipeline:
         file, clean = files.read_picture(source, self.value_range), self.references.get(source)
         return file, [] if clean is None else reference.read_reference(clean, file, self.value_range)
 
-    def _finish(self, pages: list[tuple[_Page, Values]]) -> tuple[list[dict[str, Any]], list[before_after.Column]]:
+    def _finish(self, pages: list[Restored]) -> tuple[list[dict[str, Any]], list[before_after.Column]]:
         """Write the restored pages of a file; returns its rows, and what the figure shows of it."""
-        source, file, *_ = pages[0][0]
+        source, file, *_ = pages[0].tag
         place, rows, columns = self.places[source], [], []
         try:
-            files.write_picture(place, file, [restored for _, restored in pages])
+            files.write_picture(place, file, [page.values for page in pages])
         except (UserError, OSError) as error:
             about = f"{place}: {(error.strerror or str(error)).lower()}" if isinstance(error, OSError) else error
             self._fail(source, about)
             return [], []
-        for number, (page, restored) in enumerate(pages):
-            row = {"input": str(source), "output": str(place), "shape": list(restored.shape)}
+        for number, (page, restored, noise) in enumerate(pages):
+            row = {"input": str(source), "output": str(place), "shape": list(restored.shape), "noise": noise}
+            if restored is page.noisy:
+                self.notes.setdefault("next to no noise was found: the picture is as it was", []).append(source)
             rows.append(row | ({"page": number} if len(pages) > 1 else {}))
             if page.clean is not None:
                 rows[-1] |= before_after.measure_restoration(page.clean, page.noisy, restored)

@@ -140,6 +140,15 @@ def _build(config: Config) -> networks.Network:
     return networks.build(config.network, settings.backend, settings.precision, settings.reflect_padding or 0)
 
 
+def load_twin(run: TrainedRun) -> TrainedRun:
+    """Return the network for grey pictures that belongs to `run`: of weights, those in NAME-grey beside NAME.
+
+    A run without one is its own.
+    """
+    twin = run.run_dir.with_name(f"{run.run_dir.stem}-grey{SUFFIX}")
+    return load_run(twin) if run.run_dir.suffix == SUFFIX and twin.is_file() else run
+
+
 def load_start(init_from: Path | None, run_dir: Path, network: str) -> PyTree | None:
     """Return the parameters to start from; None for fresh ones, and for a run that has a checkpoint to continue from.
 
