@@ -17,10 +17,8 @@ def read_numpy(path: Path, notes: list[str]) -> Stored:
     del notes
     with path.open("rb") as file:
         content = np.load(file, allow_pickle=False)
-        is_archive, save = not isinstance(content, np.ndarray), np.save
+        is_archive = not isinstance(content, np.ndarray)
         arrays = dict(content) if is_archive else {"the array": content}
-        if is_archive:
-            save = np.savez_compressed if any(x.compress_type for x in content.zip.infolist()) else np.savez
     pages = []
     for name, array in arrays.items():
         coloured = array.ndim > 2 and array.shape[-1] in (1, 3)
@@ -28,17 +26,20 @@ def read_numpy(path: Path, notes: list[str]) -> Stored:
             want = "[height, width], [height, width, 1 or 3] or a stack of these"
             raise UserError(f"{name} has the shape {array.shape}: a picture has {want}")
         pages += list(array.reshape(-1, *(array.shape[-3:] if coloured else (*array.shape[-2:], 1))))
-    return Stored(pages, extras=({name: array.shape for name, array in arrays.items()}, save))
+    return Stored(pages, extras=({name: array.shape for name, array in arrays.items()}, is_archive))
 
 
 def write_numpy(path: Path, stored: Stored) -> None:
     """Write arrays of the names and shapes that were read; see `Format`."""
-    shapes, save = stored.extras
+    shapes, is_archive = stored.extras
     ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
     parts = np.split(np.concatenate([x.ravel() for x in stored.arrays]), ends)  # and nothing behind the last end
     arrays = [part.reshape(shape) for part, shape in zip(parts, shapes.values(), strict=False)]
     with path.open("wb") as file:
-        save(file, *arrays) if save is np.save else save(file, **dict(zip(shapes, arrays, strict=True)))
+        if is_archive:
+            np.savez_compressed(file, **dict(zip(shapes, arrays, strict=True)))
+        else:
+            np.save(file, arrays[0])
 
 
 def read_pnm(path: Path, notes: list[str]) -> Stored:
