@@ -86,7 +86,8 @@ def state_dict_shapes(network: Network) -> dict[str, tuple[int, ...]]:
 
 def _entries(network: Network) -> dict[str, _Entry]:
     """The arrays of a state dict by their keys, in order of execution, each layer's weight before its bias."""
-    shapes, entries = flatten_dict(params_like(network)), {}
+    shapes: dict[Any, Any] = flatten_dict(params_like(network))
+    entries = {}
     for path, module in list_layers(network):
         layout = next((layout for kind, layout in _LAYOUTS.items() if isinstance(module, kind)), {})
         names = [each[-1] for each in shapes if each[:-1] == path]

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,12 +35,12 @@ def write_numpy(path: Path, stored: Stored) -> None:
     shapes, is_archive = stored.extras
     ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
     parts = np.split(np.concatenate([x.ravel() for x in stored.arrays]), ends)  # and nothing behind the last end
-    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes.values(), strict=False)]
+    arrays: dict[str, Any] = {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts, strict=False)}
     with path.open("wb") as file:
         if is_archive:
-            np.savez_compressed(file, **dict(zip(shapes, arrays, strict=True)))
+            np.savez_compressed(file, **arrays)
         else:
-            np.save(file, arrays[0])
+            np.save(file, *arrays.values())
 
 
 def read_pnm(path: Path, notes: list[str]) -> Stored:
