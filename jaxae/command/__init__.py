@@ -157,10 +157,8 @@ def run_main(main: Callable[[], None], memory_remedy: str = MEMORY_REMEDY) -> No
     except OSError as error:
         if error.filename == output.STDOUT:
             output.close_stdout()
-        if error.filename == output.STDOUT and isinstance(
-            error, BrokenPipeError
-        ):  # the reader, such as `head`, is gone
-            sys.exit(EXIT_BROKEN_PIPE)
+            if isinstance(error, BrokenPipeError):  # the reader, such as `head`, is gone
+                sys.exit(EXIT_BROKEN_PIPE)
         if (line := _explain(error)) is None:
             raise
         fail(line)
