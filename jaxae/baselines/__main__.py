@@ -126,11 +126,8 @@ def verdict(rows: dict[str, dict[str, Any]]) -> str:
     values = {label: row[metric.name] for label, row in rows.items() if label in METHODS}
     own = rows["network"][metric.name]
     label = max(values, key=lambda each: values[each] if metric.higher_is_better else -values[each])
-    gap = metric.format(abs(own - values[label]))
-    if metric.is_better(own, values[label]):
-        return f"the network is ahead of every classical method, of the best ({label}) by {gap}"
-    ahead = [label for label, value in values.items() if not metric.is_better(own, value)]
-    return f"the network is behind {', '.join(ahead)}; it lacks {gap} to the best ({label})"
+    where = "ahead of" if metric.is_better(own, values[label]) else "behind"
+    return f"the network is {where} the best classical method ({label}) by {metric.format(abs(own - values[label]))}"
 
 
 def print_comparison(result: dict[str, Any]) -> None:

@@ -27,12 +27,8 @@ EXIT_USER_ERROR = 2
 EXIT_BROKEN_PIPE = 141  # what a shell reports for a process ended by SIGPIPE
 MEMORY_REMEDY = "end other programs, or give it fewer or smaller images"  # where a command names no better remedy
 SPACE_REMEDY = "free some space there or name another directory"
-LIMITS = {  # whatever the file
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), SPACE_REMEDY),
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f) or name another directory",
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit on open files (ulimit -n)"),
-    errno.ESTALE: "it is on a file system that was mounted anew: start again",
-}
+LIMITS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), SPACE_REMEDY)  # whatever the file
+LIMITS |= dict.fromkeys((errno.EFBIG, errno.EMFILE, errno.ENFILE), "raise the limit (ulimit -a)")
 PERMISSION_REMEDY = "get the permission or name another file or directory"
 REMEDIES = LIMITS | dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), PERMISSION_REMEDY)
 EXTENSION_OPTION, DEBUG_OPTION = "--import", "--debug"
@@ -142,7 +138,6 @@ def run_main(main: Callable[[], None], memory_remedy: str = MEMORY_REMEDY) -> No
     output.open_streams()
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {with_options(message)}", file=sys.stderr)
     quiet.quieten()
-    accelerator.hide_missing_tpu()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's may not exist here
     if len(os.environ.get("COLUMNS", "")) == 1:  # too narrow for rich, which prints nothing, and tyro, which never ends
         del os.environ["COLUMNS"]
@@ -162,10 +157,8 @@ def run_main(main: Callable[[], None], memory_remedy: str = MEMORY_REMEDY) -> No
     except OSError as error:
         if error.filename == output.STDOUT:
             output.close_stdout()
-        if error.filename == output.STDOUT and isinstance(
-            error, BrokenPipeError
-        ):  # the reader, such as `head`, is gone
-            sys.exit(EXIT_BROKEN_PIPE)
+            if isinstance(error, BrokenPipeError):  # the reader, such as `head`, is gone
+                sys.exit(EXIT_BROKEN_PIPE)
         if (line := _explain(error)) is None:
             raise
         fail(line)

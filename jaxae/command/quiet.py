@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import sys
 import warnings
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 
 def quieten() -> None:
     """Hide what libraries say of an error that is raised too, and of a home directory that cannot be written."""
-    for name in ("absl", "asyncio", "matplotlib"):
+    for name in ("absl", "asyncio", "matplotlib", "tifffile"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     # Orbax gives up on a damaged checkpoint and leaves coroutines behind, which complain whenever they are collected.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     sys.unraisablehook = _report_others

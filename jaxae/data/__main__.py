@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from jaxae import command
+from jaxae.command import output
 from jaxae.data import available, default_data_dir, prepare
 from jaxae.data.official import OFFICIAL
 from jaxae.data.places import EMBEDDED
@@ -53,15 +54,10 @@ def main() -> None:
     if isinstance(asked, Prepare):
         print(f"{asked.name} is prepared in {prepare(asked.name, asked.data_dir, asked.from_path)}")
         return
-    from rich.console import Console
-    from rich.table import Table
-
+    names, states, sizes = zip(*available(asked.data_dir), strict=True)
+    images = [", ".join(f"{split} {size:,}" for split, size in each.items()) for each in sizes]
     title = f"data sets in {asked.data_dir or default_data_dir()}"
-    table = Table("name", "status", "images", title=title, title_justify="left", box=None)
-    for entry in available(asked.data_dir):
-        sizes = ", ".join(f"{split} {size:,}" for split, size in entry.sizes.items())
-        table.add_row(entry.name, entry.status, sizes)
-    Console().print(table)
+    output.print_table(title, {"name": names, "status": states, "images": images})
 
 
 if __name__ == "__main__":

@@ -22,10 +22,6 @@ Cut = tuple[list[Images], tuple[str, ...]]  # what each page of a picture gives,
 Floats = Float32[np.ndarray, "rows columns channels"]
 
 
-class Misfit(UserError):
-    """Two pictures that should show one scene do not."""
-
-
 def resized(files: list[Path], seed: int, shape: Shape, value_range: ValueRange | None) -> Cut:
     """Resize the middle of each page of a picture to `shape`. A large page gives `CROPS` images, see `LARGE`."""
     height, width, channels = shape
@@ -50,14 +46,13 @@ def pieces(files: list[Path], seed: int, shape: Shape, value_range: ValueRange |
         value_range: The values of black and white. By default two pictures share what both span.
 
     Raises:
-        Misfit: Two pictures differ in size or in the number of pages.
-        UserError: A picture is smaller than `shape`.
+        UserError: A picture is smaller than `shape`, or two differ in size or in the number of pages.
     """
     read, cut = [read_picture(file, value_range) for file in files], []
     for number, pages in enumerate(itertools.zip_longest(*(file.with_ranges_of(*read).pages for file in read))):
         sizes = [f"{page.values.shape[1]}×{page.values.shape[0]}" if page else "no" for page in pages]
         if len(set(sizes)) > 1:
-            raise Misfit(f"{files[1]} is {sizes[1]} pixels and {files[0]} {sizes[0]}: they are no pair")
+            raise UserError(f"{files[1]} is {sizes[1]} pixels and {files[0]} {sizes[0]}: they are no pair")
         with naming(files[-1]):
             page = Images(*(_quantized(_flat(page, shape[2]), page) for page in pages))
             cut.append(_pieces(page, seed + number, shape))

@@ -15,7 +15,7 @@ from jaxtyping import Int64
 
 from jaxae import files
 from jaxae.data import array_cache, cutting, folder_split
-from jaxae.data.cutting import Cut, Misfit
+from jaxae.data.cutting import Cut
 from jaxae.data.dataset import Dataset, Options, source
 from jaxae.data.folder_split import FileSplit
 from jaxae.data.images import Images
@@ -108,25 +108,10 @@ class FolderDataset(PictureDataset):
     def __init__(self, path: str, options: Options):
         super().__init__(path, options)
         self.folder = Path(path)
-        names, others = list_folder(self.folder, "folder:PATH")
-        self.inputs = {str(name): [self.folder / name] for name in names}
+        pictures, others = listing.list_pictures(self.folder)
+        self.inputs = {str(file.relative_to(self.folder)): [file] for file in pictures}
         if others:
             self.left_out = f"left out of {path}, no pictures that can be read: {others}"
-
-
-def list_folder(folder: Path, form: str) -> tuple[list[Path], str]:
-    """The pictures in the folder of a name of this `form`, as paths within it, and a phrase that tells its other files.
-
-    Raises:
-        UserError: There is no such folder, or no picture in it.
-    """
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}; give the path of your images as {form}")
-    listed = listing.list_pictures(folder)
-    others = listed.describe_others()
-    if not listed.files:
-        raise UserError(f"{folder} holds no picture that can be read{f', but {others}' if others else ''}")
-    return [file.relative_to(folder) for file in listed.files], others
 
 
 # Both splits, and labels after images, come from one reading, which also warns only once.
@@ -153,8 +138,6 @@ def _decode(dataset: PictureDataset) -> tuple[Images | None, Outcomes]:
     def attempt(name: str) -> Cut:
         try:
             return dataset.cut(name)
-        except Misfit:
-            raise
         except UserError as error:
             return [], (str(error).removeprefix(f"{folder / name}: "),)
 

@@ -4,15 +4,12 @@ These are the official files, unpacked or packed again, and the files of torchvi
 official if its content is: see `content_digest`.
 """
 
-import contextlib
 import gzip
 import hashlib
 import itertools
 import re
 import shutil
-import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +19,6 @@ from jaxtyping import UInt8
 from jaxae.data import pickles
 from jaxae.errors import UserError
 
-DEPTH = 4  # folders below the one that is named
 LARGEST = 2**28  # bytes of a file that is taken for part of such a data set
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 SPLITS = ("train", "test")
@@ -37,7 +33,7 @@ CIFAR = {
 
 IDX = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")  # MNIST's files
 
-Files = dict[str, Callable[[], bytes]]  # the files of a folder or an archive, by name, to be read when asked for
+Files = dict[str, Path]  # the files of a folder, by name
 
 
 class LabeledImages(NamedTuple):
@@ -77,11 +73,11 @@ def find_layouts(name: str, path: Path) -> list[OfficialData]:
         UserError: There are only broken or incomplete ones.
     """
     found, broken = [], []
-    for place in [path] if path.is_file() else _places(path, DEPTH):
+    for place in [path] if path.is_file() else _places(path):
         try:
             if place.name.endswith(ARCHIVES) and place.is_file():
                 with tempfile.TemporaryDirectory() as folder:
-                    shutil.unpack_archive(place, folder, filter=None if place.suffix == ".zip" else _harmless)
+                    shutil.unpack_archive(place, folder, filter=None if place.suffix == ".zip" else "data")
                     found += [each._replace(where=place) for each in find_layouts(name, Path(folder))]
             elif splits_and_classes := _read(name, place):
                 found.append(OfficialData(*splits_and_classes, place))
@@ -93,49 +89,40 @@ def find_layouts(name: str, path: Path) -> list[OfficialData]:
     return found
 
 
-def _harmless(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """The member of an archive if it is a file within `folder`."""
-    with contextlib.suppress(tarfile.FilterError):
-        return tarfile.data_filter(member, folder) if member.isfile() else None
-
-
-def _places(folder: Path, depth: int) -> Iterator[Path]:
-    """The files in `folder`, then the folder, then the same for each folder in it. Hidden ones are left out."""
-    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    yield from (path for path in inside if path.is_file() and path.stat().st_size <= LARGEST)
-    yield folder
-    for path in inside if depth else ():
-        if path.is_dir():
-            yield from _places(path, depth - 1)
+def _places(folder: Path) -> list[Path]:
+    """The folder, and all files and folders in it and below. Hidden ones are left out."""
+    inside = [path for path in sorted(folder.rglob("*")) if "/." not in f"/{path.relative_to(folder)}"]
+    return [folder, *(path for path in inside if path.is_dir() or (path.is_file() and path.stat().st_size <= LARGEST))]
 
 
 def _read(name: str, place: Path) -> Decoded | None:
     """The data set in a file, or in the files of a folder; None if there are no files of that data set."""
-    files: Files = {}
     if place.is_dir():
         # Kaggle's folders have the name of the one file in each.
-        inside = (path for path in [*place.glob("*ubyte/*"), *place.iterdir()] if path.is_file())
-        files = {path.name: path.read_bytes for path in inside if path.stat().st_size <= LARGEST}
-    elif name not in CIFAR and place.suffix == ".npz":  # Keras's
+        files = {path.name: path for path in [*place.glob("*ubyte/*"), *place.iterdir()] if path.is_file()}
+        return _cifar(name, files) if name in CIFAR else _mnist(files)
+    if name not in CIFAR and place.suffix == ".npz":  # Keras's
         with np.load(place, allow_pickle=False) as arrays:
             if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays.files):
                 return _labeled({split: (arrays[f"x_{split}"], arrays[f"y_{split}"]) for split in SPLITS})
-    return _cifar(name, files) if name in CIFAR else _mnist(files)
+    return None
 
 
 def _mnist(files: Files) -> Decoded | None:
     """MNIST's format: four files, gzipped or not, whose names begin with that of their split."""
     arrays: dict[tuple[str, int], np.ndarray] = {}
-    for file, read in files.items():
+    for file, path in files.items():
         if IDX.fullmatch(file):  # and not `._train…`, `….part` or `….sha256`
-            array = read_idx(read(), file)
+            array = read_idx(path.read_bytes(), file)
             role = ("train" if file.startswith("train") else "test", array.ndim)
             if not np.array_equal(arrays.setdefault(role, array), array):
                 raise ValueError(f"there are two different files like {file}")
+    if not arrays:
+        return None
     for split, (rank, what) in itertools.product(SPLITS, ((3, "images"), (1, "labels"))):
-        if arrays and (split, rank) not in arrays:
+        if (split, rank) not in arrays:
             raise ValueError(f"it lacks the {split} {what}: four files belong together")
-    return _labeled({split: (arrays[split, 3], arrays[split, 1]) for split in SPLITS}) if arrays else None
+    return _labeled({split: (arrays[split, 3], arrays[split, 1]) for split in SPLITS})
 
 
 def read_idx(data: bytes, file: str) -> UInt8[np.ndarray, "..."]:
@@ -183,7 +170,7 @@ def _cifar(name: str, files: Files) -> Decoded | None:
             raise ValueError(f"it lacks {file}")
 
     def read_rows(part: str) -> np.ndarray:
-        content = files[part + suffix]()
+        content = files[part + suffix].read_bytes()
         if suffix:
             return np.frombuffer(content, np.uint8).reshape(-1, len(kinds) + PIXELS)
         batch = pickles.load_pickle(content, part)
@@ -198,6 +185,6 @@ def _cifar(name: str, files: Files) -> Decoded | None:
         images = rows[:, len(kinds) :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         splits[split] = LabeledImages(images, rows[:, : len(kinds)])
     if suffix:
-        return splits, [files[file]().decode().split() for file in names[suffix]]
-    meta = pickles.load_pickle(files[names[""][0]](), names[""][0])
+        return splits, [files[file].read_text(encoding="utf-8").split() for file in names[suffix]]
+    meta = pickles.load_pickle(files[names[""][0]].read_bytes(), names[""][0])
     return splits, [[label.decode() for label in meta[f"{kind}label_names".encode()]] for kind in kinds]

@@ -1,7 +1,5 @@
 """Official data sets that are prepared without TensorFlow: their files, found, verified or out of reach."""
 
-import hashlib
-import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -37,67 +35,45 @@ def official_files(name: str) -> dict[str, tuple[str, str]]:
 def find_official(name: str, path: Path) -> layouts.OfficialData:
     """Find an official data set in a file, or in a folder and those in it.
 
-    Its `CONTENT` or the checksums of its files verify it. If neither is possible, a warning says so.
+    Its `CONTENT` verifies it. A data set without one is taken as it is, and a warning says so.
 
     Raises:
-        UserError: There is no such data set, or it is not the official one.
+        UserError: There is no such data set, it is not the official one, or there are several.
     """
     if not path.exists():
         raise UserError(f"there is no {path}: name the official files of {name}, or a folder that they are in")
     found = {}  # by content: the same data may be there twice
     for each in layouts.find_layouts(name, path):
         found.setdefault(tuple(layouts.content_digest(each.splits[split]) for split in layouts.SPLITS), each)
-    official = {digests: other for other, digests in CONTENT.items()}
-    for digests, each in found.items():
-        if official.get(digests) == name or _is_original(name, each.where):
-            return each
     fetch = f"fetch {' and '.join(official_files(name))}"
     if not found:
         known = "in a form that is known: name the folder of all its files (see docs/official.md)"
         raise UserError(f"{path} holds no {name} {known}, or {fetch}")
-    others = [each for digests, each in found.items() if digests not in official]
-    if not others or name in CONTENT:
-        digests, each = next(iter(found.items()))
-        what = f"is {official[digests]}" if digests in official else f"does not hold the official {name}"
-        raise UserError(f"{each.where} {what} (SHA-256 of its content: {' and '.join(digests)}); {fetch}")
-    called = name.replace("_", "")
-    chosen, *more = [each for each in others if called in str(each.where).lower().split("/")] or others
-    if more:
-        raise UserError(f"{chosen.where} and {more[0].where} may both be {name}: name the one that is meant")
+    if name in CONTENT:
+        if CONTENT[name] not in found:
+            digests = " and ".join(next(iter(found)))
+            raise UserError(f"{path} does not hold the official {name} (SHA-256 of its content: {digests}); {fetch}")
+        return found[CONTENT[name]]
+    others = [each for digests, each in found.items() if digests not in CONTENT.values()]
+    if len(others) != 1:
+        raise UserError(f"{path} holds {len(others)} data sets that may be {name}: name the folder of its files alone")
     known = " and ".join(CONTENT)
-    warnings.warn(f"{chosen.where} is taken for {name} as it is: only {known} can be verified", stacklevel=2)
-    return chosen
-
-
-def _is_original(name: str, where: Path) -> bool:
-    """Whether `where` is the official file of `name`, or the folder of all of them, by the recorded checksums."""
-    for file_name, expected in official_files(name).values():
-        file = where / file_name if where.is_dir() else where
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
-            return False
-    return True
+    warnings.warn(f"{others[0].where} is taken for {name} as it is: only {known} can be verified", stacklevel=2)
+    return others[0]
 
 
 def why_unreachable(name: str) -> str | None:
     """Why the official host of `name` cannot be reached, or None if it answers within `PROBE_SECONDS`.
 
     TFDS itself would retry for minutes. The request is made with the client that TFDS downloads with, so that the same
-    proxies and certificates apply, and in a thread, because a name look-up has no time limit of its own.
+    proxies and certificates apply.
     """
     import requests
 
     url = next(iter(official_files(name)))
     host = url.split("/")[2]
-    outcome: list[str | None] = [f"{host} did not answer within {PROBE_SECONDS:.0f} s"]
-
-    def ask() -> None:
-        try:
-            status = requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).status_code
-            outcome[0] = None if status < 400 else f"{host} answered with HTTP status {status}"
-        except requests.RequestException:
-            outcome[0] = f"{host} cannot be reached"
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    return outcome[0]
+    try:
+        status = requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).status_code
+    except requests.RequestException:
+        return f"{host} cannot be reached"
+    return None if status < 400 else f"{host} answered with HTTP status {status}"

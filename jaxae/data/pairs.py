@@ -5,7 +5,8 @@ from pathlib import Path
 from jaxae import files
 from jaxae.data import pair_names
 from jaxae.data.dataset import Options, source
-from jaxae.data.folder import PictureDataset, list_folder
+from jaxae.data.folder import PictureDataset
+from jaxae.data.pictures.listing import list_pictures
 from jaxae.errors import UserError
 
 
@@ -14,8 +15,8 @@ class PairsDataset(PictureDataset):
     """Noisy pictures and clean ones of the same names, `pairs:NOISY,CLEAN`.
 
     Pictures are read as those of a folder, but never resized: each pair gives pieces that fill it. The paths of the
-    noisy files split and label them. A warning names files without a partner, which are left out. `load` raises
-    UserError for two pictures of one name that differ in size.
+    noisy files split and label them. A warning names what is left out: files without a partner, and pairs that differ
+    in size.
 
     Attributes:
         folder: The folder of the noisy pictures.
@@ -26,7 +27,7 @@ class PairsDataset(PictureDataset):
     def __init__(self, path: str, options: Options):
         super().__init__(path, options)
         folders = [Path(part) for part in _parts(path)]
-        noisy, clean = (list_folder(folder, "pairs:NOISY,CLEAN")[0] for folder in folders)
+        noisy, clean = ([file.relative_to(each) for file in list_pictures(each)[0]] for each in folders)
         if folders[0].resolve() == folders[1].resolve():
             raise UserError(f"{self.name} names one folder twice: the noisy pictures and the clean ones need one each")
         matched = pair_names.match(noisy, clean)

@@ -2,9 +2,7 @@
 
 import contextlib
 import difflib
-import errno
 import io
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -53,13 +51,10 @@ def prepare(name: str, data_dir: Path | None = None, from_path: Path | None = No
         with _exclusive(place / f".{name}.lock"):
             # Another process may have prepared it while this one waited.
             return find_prepared(name, place) or _build(name, place, found)
-    except (OSError, RuntimeError) as error:  # ArrayRecord's writer loses the number, and TFDS has none for its own
-        is_full = any(sign in str(error) for sign in ("No space left on device", "Not enough disk space"))
-        number = errno.ENOSPC if is_full else getattr(error, "errno", None)
-        if number is None:
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "No space left on device" not in str(error):  # how ArrayRecord says it
             raise
-        why = os.strerror(number).lower()
-        raise UserError(f"cannot prepare {name} in {place}: {why}; name another directory") from error
+        raise UserError(f"cannot prepare {name} in {place}: {error}; name another directory") from error
 
 
 def _build(name: str, data_dir: Path, found: OfficialData | None) -> Path:
@@ -105,13 +100,8 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 
 def _why_not(name: str, data_dir: Path) -> str:
-    import tensorflow_datasets as tfds
-
     base, slash, config = name.partition("/")
-    others = tfds.list_builders(with_community_datasets=False)
-    if base in others:
-        build = f"`pip install tensorflow`, then `tfds build {name} --data_dir={data_dir} --file_format=array_record`"
-        return f"data set {name} is not prepared, and TFDS needs TensorFlow to prepare it: {build}"
-    close = difflib.get_close_matches(base, [*EMBEDDED, *official.OFFICIAL, *others], n=1)
-    meant = f"did you mean {close[0]}{slash}{config}?" if close else "`python -m jaxae.data list` helps"
-    return f"there is no data set {name!r}; {meant}"
+    close = difflib.get_close_matches(base, [*EMBEDDED, *official.OFFICIAL], n=1)
+    meant = f" (did you mean {close[0]}{slash}{config}?)" if close else ""
+    build = f"`pip install tensorflow`, then `tfds build {name} --data_dir={data_dir} --file_format=array_record`"
+    return f"there is no data set {name!r} in {data_dir}{meant}; TensorFlow prepares those of TFDS: {build}"

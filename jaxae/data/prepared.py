@@ -2,7 +2,8 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ class StoredSplit:
         count: The number of its examples.
         image_key: The feature that is the image.
         label_key: The feature that is the class label, if there is one.
+        shape: The number of images and their shape.
 
     Raises:
-        UserError: The description of the data set is damaged, there is no such split, or no image of bytes.
+        UserError: The description of the data set is damaged, there is no such split, or no image of bytes
+            and of fixed size.
     """
 
     def __init__(self, directory: Path, split: str):
@@ -45,24 +48,15 @@ class StoredSplit:
             # Only these two features are decoded, whatever else an example holds.
             features = {key: info.features[key] for key in (self.image_key, self.label_key) if key}
             self._features: Any = tfds.features.FeaturesDict(features)
-
-    @functools.cached_property
-    def shape(self) -> tuple[int, ...]:
-        """The number of images and their shape."""
-        shape = self._features[self.image_key].shape
-        with self._damage_explained():
-            if None in shape:  # an image tells
-                shape = self._features.deserialize_example_np(next(self._serialized()))[self.image_key].shape
-        return (self.count, *shape)
+        image_shape = self._features[self.image_key].shape
+        if None in image_shape:
+            sizes = f"the images of {info.full_name} have no fixed size"
+            raise UserError(f"{sizes}: export them as files and use folder:PATH, which crops and resizes")
+        self.shape = (self.count, *image_shape)
 
     def __getitem__(self, indices: Int[np.ndarray, " k"]) -> UInt8[np.ndarray, "k h w c"]:
-        images = np.empty((len(indices), *self.shape[1:]), np.uint8)
         with self._damage_explained():
-            for start in range(0, len(indices), CHUNK):
-                records = self.by_index.__getitems__(indices[start : start + CHUNK].tolist())
-                for number, record in enumerate(records, start):
-                    images[number], _ = self._decode(record)
-        return images
+            return self._decode(self._records(indices.tolist()), len(indices))[0]
 
     @functools.cached_property
     def by_index(self) -> Any:
@@ -78,37 +72,35 @@ class StoredSplit:
         with self._damage_explained():
             return self._builder.as_data_source(self.split).data_source
 
-    def _serialized(self) -> Iterator[bytes]:
-        """All serialized examples, in the order in which they are stored."""
-        if self._builder.info.file_format.value == "tfrecord":  # the format that TFDS writes with TensorFlow
-            for file in self._builder.info.splits[self.split].filepaths:
-                yield from _tfrecords(Path(file))
-            return
-        for start in range(0, self.count, CHUNK):
-            yield from self.by_index.__getitems__(range(start, min(start + CHUNK, self.count)))
-
-    def _decode(self, record: bytes) -> tuple[UInt8[np.ndarray, "h w c"], int]:
-        """The image of a serialized example and its label, 0 if there is none."""
-        example = self._features.deserialize_example_np(record)
-        image = example[self.image_key]
-        if image.shape != self.shape[1:]:
-            sizes = f"the images of {self._builder.info.full_name} vary in size ({self.shape[1:]} and {image.shape})"
-            raise UserError(f"{sizes}: export them as files and use folder:PATH, which crops and resizes")
-        return image, int(example.get(self.label_key, 0))
-
     def arrays(self) -> dict[str, np.ndarray]:
         """All `images`, uint8 [n, height, width, channels], and their `labels`, int64 [n], empty if there are none.
 
         Raises:
-            UserError: The data set is damaged, or the images vary in size.
+            UserError: The data set is damaged.
         """
-        done, images, labels = 0, np.zeros(self.shape, np.uint8), np.zeros(self.count, np.int64)
         with self._damage_explained():
-            for done, record in enumerate(self._serialized(), 1):
-                images[done - 1], labels[done - 1] = self._decode(record)
-            if done != self.count or not done:
-                raise ValueError(f"it holds {done} of {self.count} images")
+            if self._builder.info.file_format.value == "tfrecord":  # the format that TFDS writes with TensorFlow
+                paths = self._builder.info.splits[self.split].filepaths
+                records = itertools.chain.from_iterable(_tfrecords(Path(path)) for path in paths)
+            else:
+                records = self._records(range(self.count))
+            images, labels = self._decode(records, self.count)
         return {"images": images, "labels": labels if self.label_key else labels[:0]}
+
+    def _records(self, indices: Sequence[int]) -> Iterator[bytes]:
+        """The serialized examples at `indices`."""
+        for start in range(0, len(indices), CHUNK):
+            yield from self.by_index.__getitems__(indices[start : start + CHUNK])
+
+    def _decode(self, records: Iterable[bytes], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The images and labels of `count` serialized examples; a label is 0 if there is none."""
+        done, images, labels = 0, np.zeros((count, *self.shape[1:]), np.uint8), np.zeros(count, np.int64)
+        for done, record in enumerate(records, 1):
+            example = self._features.deserialize_example_np(record)
+            images[done - 1], labels[done - 1] = example[self.image_key], example.get(self.label_key, 0)
+        if done != count or not done:
+            raise ValueError(f"it holds {done} of {count} images")
+        return images, labels
 
     @contextlib.contextmanager
     def _damage_explained(self) -> Iterator[None]:
@@ -124,20 +116,20 @@ class StoredSplit:
 
 
 def _image_and_label(info: Any) -> tuple[str, str | None]:
-    """The keys of image and label. Of several, those called so are taken, else the supervised ones, else the first."""
+    """The keys of the image and of the label: those called so, else the first of their kinds."""
     import tensorflow_datasets as tfds
 
     kinds: Any = tfds.features.Image | tfds.features.Tensor
-    supervised, features, images, labels = info.supervised_keys or (), dict(info.features), [], []
-    for key, feature in features.items():
-        if isinstance(feature, tfds.features.ClassLabel):
-            labels.append(key)
-        elif isinstance(feature, kinds) and len(feature.shape) == 3 and feature.np_dtype == np.uint8:
-            images.append(key)
-    image = next((key for key in ("image", *supervised[:1], *images) if key in images), None)
-    if image is None:
+    features = dict(info.features)
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    images = [
+        key
+        for key, feature in features.items()
+        if isinstance(feature, kinds) and len(feature.shape) == 3 and feature.np_dtype == np.uint8
+    ]
+    if not images:
         raise UserError(f"data set {info.full_name} has no uint8 image of rank 3; its features: {', '.join(features)}")
-    return image, next((key for key in ("label", *supervised[1:], *labels) if key in labels), None)
+    return "image" if "image" in images else images[0], "label" if "label" in labels else next(iter(labels), None)
 
 
 def _tfrecords(path: Path) -> Iterator[bytes]:

@@ -83,14 +83,9 @@ def fits_device(size: int) -> bool:
     """
     devices = jax.local_devices()
     memory = (devices[0].memory_stats() or {}).get("bytes_limit")
-    return 2 * size <= (memory if memory is not None else host_memory() // (1 + len(devices)))
+    return 2 * size <= (memory if memory is not None else machine.free_memory() // (1 + len(devices)))
 
 
 def fits_host(size: int) -> bool:
     """Whether `size` bytes take at most half of the host's free memory."""
-    return 2 * size <= host_memory()
-
-
-def host_memory() -> int:
-    """The free memory of the host in bytes."""
-    return machine.free_memory()
+    return 2 * size <= machine.free_memory()

@@ -4,7 +4,6 @@ import abc
 import functools
 import math
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int64, UInt
@@ -21,22 +20,19 @@ Rows = tuple[UInt[np.ndarray, "n h w c"], Int64[np.ndarray, " n"] | None]  # ima
 class TableDataset(Dataset):
     """The files below a folder whose names have the name of a split in them: `train-00000-of-00001.parquet`.
 
-    Attributes:
-        suffix: What its files end in.
+    The prefix of a data set's name is the suffix of its files.
     """
-
-    suffix: ClassVar[str]
 
     def __init__(self, path: str, options: Options):
         self.folder = Path(path)
         for split in ("train", "test"):
             if not self.files(split):
-                what = f"no {self.suffix} file with {options.stored_split(split)!r} in its name"
+                what = f"no .{self.prefix} file with {options.stored_split(split)!r} in its name"
                 raise UserError(f"{self.name}: there is {what}; give the folder of the files of both splits")
 
     def files(self, split: str) -> list[Path]:
         """The files of a split."""
-        word, found = self.options.stored_split(split), sorted(self.folder.rglob(f"*{self.suffix}"))
+        word, found = self.options.stored_split(split), sorted(self.folder.rglob(f"*.{self.prefix}"))
         return [path for path in found if word in path.stem.lower() and not path.name.startswith(".")]
 
     @classmethod
@@ -71,8 +67,6 @@ def _read(kind: type[TableDataset], files: tuple[Path, ...], _state: str) -> Row
 class ParquetDataset(TableDataset):
     """Encoded pictures of one size, as in `mnist` and `cifar10` of Hugging Face."""
 
-    suffix = ".parquet"
-
     @classmethod
     def read(cls, file: Path) -> Rows:
         """The images in the column that has a field `bytes`, and the first column whose name ends in `label`."""
@@ -100,8 +94,6 @@ class ParquetDataset(TableDataset):
 @source("csv")
 class CsvDataset(TableDataset):
     """Square gray images, a row of values each, as in Kaggle's `mnist_train.csv`: `label,pixel0,…` or `label,1x1,…`."""
-
-    suffix = ".csv"
 
     @classmethod
     def read(cls, file: Path) -> Rows:

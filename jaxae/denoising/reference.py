@@ -25,10 +25,7 @@ def find_references(reference: Path, places: dict[Path, Path], out: Path) -> dic
         if len(places) != 1:
             raise UserError(f"`reference` {reference} is one picture for {len(places):,} inputs: name a folder of them")
         return dict.fromkeys(places, reference)
-    found = listing.list_pictures(reference).files if reference.is_dir() else []
-    clean = [file.relative_to(reference) for file in found]
-    if not clean:
-        raise UserError(f"`reference` {reference}: there is no picture, nor a folder with one that can be read")
+    clean = [file.relative_to(reference) for file in listing.list_pictures(reference)[0]]
     sources = {place.relative_to(out): source for source, place in places.items()}
     return {sources[name]: reference / other for name, other in pair_names.match(list(sources), clean).pairs}
 

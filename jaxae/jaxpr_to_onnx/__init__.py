@@ -1,8 +1,7 @@
 """A traced JAX program as an ONNX graph.
 
-Every primitive of the program has a rule in `rules` or is refused by name. A tensor keeps the layout in which ONNX
-computes it, channels first for convolutions, until an operation depends on the order of its axes: few transpositions
-remain.
+Every primitive of the program has a rule in `rules` or is refused by name. Tensors have the axes of JAX's values. So a
+convolution, for which ONNX wants channels first, comes between two transpositions. Runtimes remove most of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 from onnx import GraphProto
 
-from jaxae.jaxpr_to_onnx.graph import Constant, Graph, Tensor, Value, unsupported
+from jaxae.jaxpr_to_onnx.graph import Constant, Graph, Value, unsupported
 from jaxae.jaxpr_to_onnx.rules import RULES
 
 
@@ -32,8 +31,8 @@ def convert(function: Callable[..., Any], params: Any, images: jax.ShapeDtypeStr
     leaves = jax.tree_util.tree_leaves_with_path(params)
     named = [(jax.tree_util.keystr(path, simple=True, separator="."), np.asarray(leaf)) for path, leaf in leaves]
     constants = [Constant(array, name) for name, array in named]
-    [result] = _run(graph, program, [*constants, Tensor("images", (0, 1, 2, 3))])
-    return graph.finish(graph.stored(result, (0, 1, 2, 3)), images.shape, program.out_avals[0].shape)
+    [result] = _run(graph, program, [*constants, "images"])
+    return graph.finish(graph.tensor(result), images.shape, program.out_avals[0].shape)
 
 
 def _run(graph: Graph, program: Any, arguments: Sequence[Value]) -> list[Value]:

@@ -12,13 +12,6 @@ from onnx import GraphProto, TensorProto, helper, numpy_helper
 from jaxae.errors import UserError
 
 
-class Tensor(NamedTuple):
-    """A value computed from the input: the ONNX tensor `name` is JAX's value transposed by `order`."""
-
-    name: str
-    order: tuple[int, ...]
-
-
 class Constant(NamedTuple):
     """A value known now, and the parameter that it was made from, if any."""
 
@@ -26,7 +19,7 @@ class Constant(NamedTuple):
     name: str = ""
 
 
-Value = Tensor | Constant
+Value = str | Constant  # a value that is computed from the input is the name of its tensor
 
 
 def unsupported(what: str) -> UserError:
@@ -69,13 +62,13 @@ class Graph:
         self.arrays[name] = array
         return name
 
-    def stored(self, value: Value, order: tuple[int, ...]) -> str:
-        """The tensor that is `value` transposed by `order`; a scalar stays one."""
-        if isinstance(value, Constant):
-            return self.constant(value.array.transpose(order) if value.array.ndim else value.array, value.name)
-        if value.order in (order, ()):
-            return value.name
-        return self.node("Transpose", value.name, perm=[value.order.index(axis) for axis in order])
+    def tensor(self, value: Value) -> str:
+        """The name of the tensor that is `value`."""
+        return value if isinstance(value, str) else self.constant(value.array, value.name)
+
+    def transpose(self, name: str, order: Sequence[int]) -> str:
+        """The tensor `name` with the axes `order`."""
+        return self.node("Transpose", name, perm=list(order))
 
     def vector(self, sizes: Sequence[Any]) -> str:
         """An int64 vector of `sizes`, some of them symbolic."""

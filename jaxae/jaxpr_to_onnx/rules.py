@@ -1,12 +1,12 @@
 """How each primitive of JAX is written in ONNX."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from onnx import helper
 
-from jaxae.jaxpr_to_onnx.graph import Constant, Graph, Tensor, Value, unsupported
+from jaxae.jaxpr_to_onnx.graph import Constant, Graph, Value, unsupported
 
 FIRST, LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max  # open ends of a slice
 
@@ -20,43 +20,18 @@ _OPERATORS = {
 
 
 def _elementwise(graph: Graph, equation: Any, *inputs: Value) -> Value:
-    name, order = equation.primitive.name, _common_order(equation, inputs)
-    tensors = [value for value in inputs if isinstance(value, Tensor) and value.order == order]
-    constants = [value for value in inputs if isinstance(value, Constant)]
-    if len(tensors) == len(constants) == 1:
-        if name == "max" and constants[0].array.size == 1 and not constants[0].array.any():
-            return Tensor(graph.node("Relu", tensors[0].name), order)
-        if name == "add" and (biased := _with_bias(graph, tensors[0], constants[0])):
-            return Tensor(biased, order)
-    names = [graph.stored(value, order) for value in inputs]
-    for kind in reversed(_OPERATORS[name]):
+    kinds, names, last = _OPERATORS[equation.primitive.name], [graph.tensor(value) for value in inputs], inputs[-1]
+    if kinds == ["Max"] and isinstance(last, Constant) and not last.array.any():
+        kinds, names = ["Relu"], names[:1]  # which runtimes compute with the convolution before it
+    for kind in reversed(kinds):
         names = [graph.node(kind, *names)]
-    return Tensor(names[0], order)
-
-
-def _common_order(equation: Any, inputs: Sequence[Value]) -> tuple[int, ...]:
-    rank = len(equation.outvars[0].aval.shape)
-    orders = [value.order for value in inputs if isinstance(value, Tensor) and len(value.order) == rank]
-    return orders[0] if orders else tuple(range(rank))
-
-
-def _with_bias(graph: Graph, x: Tensor, bias: Constant) -> str | None:
-    """A convolution like `x` that adds `bias` itself, or None if `x` is none or `bias` not one per channel."""
-    layer = graph.nodes.get(x.name)
-    if layer is None or not layer[0].startswith("Conv") or len(layer[1]) != 2 or bias.array.ndim != len(x.order):
-        return None
-    kind, inputs, attributes = layer
-    array, channels = bias.array.transpose(x.order), graph.arrays[inputs[1]].shape[kind == "ConvTranspose"]
-    if not array.size == array.shape[1] == channels:
-        return None
-    return graph.node(kind, *inputs, graph.constant(array.ravel(), bias.name), **attributes)
+    return names[0]
 
 
 def _select(graph: Graph, equation: Any, which: Value, *cases: Value) -> Value:
     if len(cases) != 2 or equation.invars[0].aval.dtype != bool:
         raise unsupported("'select_n' of other than two cases")
-    order = _common_order(equation, (which, *cases))
-    return Tensor(graph.node("Where", *(graph.stored(value, order) for value in (which, *cases[::-1]))), order)
+    return graph.node("Where", *map(graph.tensor, (which, *cases[::-1])))
 
 
 def _convolution(graph: Graph, equation: Any, x: Value, kernel: Value) -> Value:
@@ -80,19 +55,19 @@ def _convolution(graph: Graph, equation: Any, x: Value, kernel: Value) -> Value:
         low, high, attributes["output_padding"] = low.tolist(), (high + extra).tolist(), extra.tolist()
     if min(*low, *high) < 0:
         raise unsupported("a convolution with negative padding")
-    inputs = graph.stored(x, tuple(spec.lhs_spec)), graph.constant(weight, kernel.name)
-    return Tensor(graph.node(kind, *inputs, strides=strides, pads=[*low, *high], **attributes), tuple(spec.out_spec))
+    inputs = graph.transpose(graph.tensor(x), spec.lhs_spec), graph.constant(weight, kernel.name)
+    output = graph.node(kind, *inputs, strides=strides, pads=[*low, *high], **attributes)
+    return graph.transpose(output, np.argsort(spec.out_spec).tolist())
 
 
 def _concatenate(graph: Graph, equation: Any, *inputs: Value) -> Value:
-    order = _common_order(equation, inputs)
-    parts = [graph.stored(value, order) for value in inputs]
-    return Tensor(graph.node("Concat", *parts, axis=order.index(equation.params["dimension"])), order)
+    return graph.node("Concat", *map(graph.tensor, inputs), axis=equation.params["dimension"])
 
 
-def _slice(graph: Graph, equation: Any, x: Tensor) -> Value:
+def _slice(graph: Graph, equation: Any, x: Value) -> Value:
     p = equation.params
-    return _window(graph, equation, x, p["start_indices"], p["limit_indices"], p["strides"] or [1] * len(x.order))
+    starts = p["start_indices"]
+    return _window(graph, equation, x, starts, p["limit_indices"], p["strides"] or [1] * len(starts))
 
 
 def _gather(graph: Graph, equation: Any, x: Value, indices: Value) -> Value:
@@ -107,7 +82,7 @@ def _gather(graph: Graph, equation: Any, x: Value, indices: Value) -> Value:
     return _window(graph, equation, x, starts, limits, [1] * len(sizes))
 
 
-def _window(graph: Graph, equation: Any, x: Tensor, starts: Any, limits: Any, strides: Any) -> Value:
+def _window(graph: Graph, equation: Any, x: Value, starts: Any, limits: Any, strides: Any) -> Value:
     def index(place: Any, size: Any) -> Any:
         distance = place - size  # an index from the end, as in Python, is known even if the size is not
         return (distance or LAST) if not isinstance(place, int) and isinstance(distance, int) else place
@@ -115,17 +90,17 @@ def _window(graph: Graph, equation: Any, x: Tensor, starts: Any, limits: Any, st
     cut = []
     for axis, (size, *window) in enumerate(zip(equation.invars[0].aval.shape, starts, limits, strides, strict=True)):
         if window != [0, size, 1]:
-            cut.append((index(window[0], size), index(window[1], size), x.order.index(axis), window[2]))
+            cut.append((index(window[0], size), index(window[1], size), axis, window[2]))
     return _cut(graph, x, cut)
 
 
-def _cut(graph: Graph, x: Tensor, cut: list[tuple[Any, ...]]) -> Value:
+def _cut(graph: Graph, x: Value, cut: list[tuple[Any, ...]]) -> Value:
     """`x` from a start to a limit, along an axis, in steps."""
-    return Tensor(graph.node("Slice", x.name, *map(graph.vector, zip(*cut, strict=True))) if cut else x.name, x.order)
+    return graph.node("Slice", graph.tensor(x), *map(graph.vector, zip(*cut, strict=True))) if cut else x
 
 
-def _rev(graph: Graph, equation: Any, x: Tensor) -> Value:
-    return _cut(graph, x, [(-1, FIRST, x.order.index(axis), -1) for axis in equation.params["dimensions"]])
+def _rev(graph: Graph, equation: Any, x: Value) -> Value:
+    return _cut(graph, x, [(-1, FIRST, axis, -1) for axis in equation.params["dimensions"]])
 
 
 def _reshape(graph: Graph, equation: Any, x: Value) -> Value:
@@ -134,8 +109,7 @@ def _reshape(graph: Graph, equation: Any, x: Value) -> Value:
     symbolic = [axis for axis, size in enumerate(sizes) if not isinstance(size, int)]
     if len(symbolic) == 1:
         sizes[symbolic[0]] = -1
-    name = graph.stored(x, tuple(range(len(old))))
-    return Tensor(graph.node("Reshape", name, graph.vector(sizes)), tuple(range(len(new))))
+    return graph.node("Reshape", graph.tensor(x), graph.vector(sizes))
 
 
 def _broadcast(graph: Graph, equation: Any, x: Value) -> Value:
@@ -143,35 +117,36 @@ def _broadcast(graph: Graph, equation: Any, x: Value) -> Value:
     kept = dict(zip(equation.params["broadcast_dimensions"], old, strict=True))
     added = [axis for axis in range(len(new)) if axis not in kept]
     grown = [1 if kept.get(axis, 1) == size else size for axis, size in enumerate(new)]
-    name = graph.stored(x, tuple(range(len(old))))
+    name = graph.tensor(x)
     name = graph.node("Unsqueeze", name, graph.vector(added)) if added else name
-    name = graph.node("Expand", name, graph.vector(grown)) if grown != [1] * len(new) else name
-    return Tensor(name, tuple(range(len(new))))
+    return graph.node("Expand", name, graph.vector(grown)) if grown != [1] * len(new) else name
 
 
-def _sum(graph: Graph, equation: Any, x: Tensor) -> Value:
-    axes = equation.params["axes"]
-    left = [axis for axis in x.order if axis not in axes]
-    name = graph.node("ReduceSum", x.name, graph.vector([x.order.index(axis) for axis in axes]), keepdims=0)
-    return Tensor(name, tuple(sorted(left).index(axis) for axis in left))
+def _sum(graph: Graph, equation: Any, x: Value) -> Value:
+    return graph.node("ReduceSum", graph.tensor(x), graph.vector(equation.params["axes"]), keepdims=0)
 
 
-def _transpose(graph: Graph, equation: Any, x: Tensor) -> Value:
-    return Tensor(x.name, tuple(equation.params["permutation"].index(axis) for axis in x.order))
+def _transpose(graph: Graph, equation: Any, x: Value) -> Value:
+    return graph.transpose(graph.tensor(x), equation.params["permutation"])
 
 
-def _cast(graph: Graph, equation: Any, x: Tensor) -> Value:
-    return Tensor(graph.node("Cast", x.name, to=_tensor_type(equation)), x.order)
+def _cast(graph: Graph, equation: Any, x: Value) -> Value:
+    return graph.node("Cast", graph.tensor(x), to=_tensor_type(equation))
 
 
-def _integer_pow(graph: Graph, equation: Any, x: Tensor) -> Value:
+def _integer_pow(graph: Graph, equation: Any, x: Value) -> Value:
     exponent = np.array(equation.params["y"], equation.outvars[0].aval.dtype)
-    return Tensor(graph.node("Pow", x.name, graph.constant(exponent)), x.order)
+    return graph.node("Pow", graph.tensor(x), graph.constant(exponent))
+
+
+def _square(graph: Graph, equation: Any, x: Value) -> Value:
+    del equation
+    return graph.node("Mul", graph.tensor(x), graph.tensor(x))
 
 
 def _dimension(graph: Graph, equation: Any) -> Value:
     size = graph.node("Squeeze", graph.vector([equation.params["dim"]]))
-    return Tensor(graph.node("Cast", size, to=_tensor_type(equation)), ())
+    return graph.node("Cast", size, to=_tensor_type(equation))
 
 
 def _tensor_type(equation: Any) -> int:
@@ -182,5 +157,5 @@ RULES: dict[str, Callable[..., Value]] = dict.fromkeys(_OPERATORS, _elementwise)
     "conv_general_dilated": _convolution, "concatenate": _concatenate, "slice": _slice, "gather": _gather, "rev": _rev,
     "reshape": _reshape, "squeeze": _reshape, "broadcast_in_dim": _broadcast, "reduce_sum": _sum,
     "transpose": _transpose, "convert_element_type": _cast, "integer_pow": _integer_pow, "select_n": _select,
-    "dim_as_value": _dimension, "square": lambda graph, equation, x: Tensor(graph.node("Mul", x.name, x.name), x.order),
+    "dim_as_value": _dimension, "square": _square,
 }  # fmt: skip

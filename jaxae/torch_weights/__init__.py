@@ -7,11 +7,11 @@ both spatial axes.
 
 import re
 from collections.abc import Mapping
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
 from numpy.typing import ArrayLike
 
 from jaxae.errors import UserError
@@ -48,9 +48,9 @@ def to_torch(params: Mapping[str, Any], network: Network) -> dict[str, np.ndarra
     Raises:
         UserError: The network has parameters of a kind that this module does not know in PyTorch.
     """
-    state_dict = {}
+    state_dict, flat = {}, flatten_dict(params)
     for key, (path, axes, _, flipped) in _entries(network).items():
-        array = np.asarray(reduce(lambda tree, name: tree[name], path, params), np.float32)
+        array = np.asarray(flat[path], np.float32)
         state_dict[key] = (array[::-1, ::-1] if flipped else array).transpose(axes).copy()
     return state_dict
 
@@ -69,15 +69,14 @@ def from_torch(state_dict: Mapping[str, ArrayLike], network: Network) -> dict[st
     entries = _entries(network)
     if different := sorted(state_dict.keys() ^ entries.keys()):
         raise UserError(f"{different[0]!r} is missing or too many: the network's keys are {', '.join(entries)}")
-    params: dict[str, Any] = {}
+    params = {}
     for key, (path, axes, shape, flipped) in entries.items():
         array = np.asarray(state_dict[key], np.float32)
         if array.shape != shape:
             raise UserError(f"{key!r} has the shape {array.shape}; the network's is {shape}")
         array = array.transpose(np.argsort(axes))
-        layer = reduce(lambda tree, name: tree.setdefault(name, {}), path[:-1], params)
-        layer[path[-1]] = (array[::-1, ::-1] if flipped else array).copy()
-    return params
+        params[path] = (array[::-1, ::-1] if flipped else array).copy()
+    return unflatten_dict(params)
 
 
 def state_dict_shapes(network: Network) -> dict[str, tuple[int, ...]]:
@@ -87,22 +86,21 @@ def state_dict_shapes(network: Network) -> dict[str, tuple[int, ...]]:
 
 def _entries(network: Network) -> dict[str, _Entry]:
     """The arrays of a state dict by their keys, in order of execution, each layer's weight before its bias."""
-    shapes, entries = params_like(network), {}
+    shapes: dict[Any, Any] = flatten_dict(params_like(network))
+    entries = {}
     for path, module in list_layers(network):
-        leaves = reduce(lambda tree, name: tree[name], path, shapes)
         layout = next((layout for kind, layout in _LAYOUTS.items() if isinstance(module, kind)), {})
-        for name in sorted(leaves, key=lambda name: name == "bias"):
-            if isinstance(leaves[name], Mapping):  # the parameters of a layer within
-                continue
-            kind, axes = layout.get(name, ("", ()))
-            if len(axes) != leaves[name].ndim:
+        names = [each[-1] for each in shapes if each[:-1] == path]
+        for name in sorted(names, key=lambda name: name == "bias"):
+            (kind, axes), shape = layout.get(name, ("", ())), shapes[(*path, name)].shape
+            if len(axes) != len(shape):
                 raise UserError(
                     f"the parameter {'.'.join((*path, name))!r} of a {type(module).__name__} cannot be exchanged with "
                     "PyTorch: those of convolutions, of transposed convolutions of jaxae and of GroupNorm can"
                 )
-            key, shape = ".".join(path), tuple(leaves[name].shape[axis] for axis in axes)
+            key = ".".join(path)
             if isinstance(network, Autoencoder) and (place := re.fullmatch(r"(encoder|decoder)_(\d+)", key)):
                 key = f"{place[1]}.{2 * int(place[2])}"
             flipped = isinstance(module, ConvTranspose) and name == "kernel"
-            entries[f"{key}.{kind}"] = _Entry((*path, name), axes, shape, flipped)
+            entries[f"{key}.{kind}"] = _Entry((*path, name), axes, tuple(shape[axis] for axis in axes), flipped)
     return entries

@@ -16,10 +16,9 @@ Layers = dict[str, dict[str, tuple[int, ...]]]  # {"encoder.0": {"weight": (8, 3
 def match_keys(state_dict: Mapping[str, np.ndarray], network: Network) -> dict[str, np.ndarray]:
     """`state_dict` under the keys that `to_torch` gives for `network`.
 
-    Prefixes that all keys share, and those of wrappers (``module.``, ``_orig_mod.``), are dropped. If the keys are then
-    not the network's own, each layer goes to the only place where its shapes fit; a name that starts with enc or dec
-    goes to the encoder or decoder. Where shapes leave a choice, numbers in the names decide, if they put all layers,
-    or all of the encoder and all of the decoder, in an order in which every shape fits.
+    Prefixes that all keys share, and those of wrappers (``module.``, ``_orig_mod.``), are dropped. The keys are then
+    the network's own, or the numbers of one `nn.Sequential`, in which its layers run. Otherwise each layer goes to the
+    only place where its shapes fit; a name that starts with enc or dec goes to the encoder or decoder.
 
     Raises:
         UserError: The state dict is another network's, or it is uncertain which layer is which. The message sets the
@@ -33,9 +32,14 @@ def match_keys(state_dict: Mapping[str, np.ndarray], network: Network) -> dict[s
             break
         given = {key.partition(".")[2]: array for key, array in given.items()}
     wanted, found = _layers(shapes), _layers({key: array.shape for key, array in given.items()})
-    exact = given.keys() == shapes.keys()
-    places = dict(zip(wanted, wanted, strict=True)) if exact else _by_shape(wanted, found) or _by_number(wanted, found)
-    if places is None or any(found[place] != wanted[name] for name, place in places.items()):
+    if given.keys() == shapes.keys():
+        places = {name: name for name in wanted}
+    elif all(map(str.isdecimal, found)):
+        places = dict(zip(wanted, sorted(found, key=int), strict=False))
+    else:
+        places = _by_shape(wanted, found)
+    complete = places.keys() == wanted.keys() and sorted(places.values()) == sorted(found)
+    if not complete or any(found[place] != wanted[name] for name, place in places.items()):
         raise UserError(_refusal(wanted, found))
     return {f"{name}.{kind}": given[f"{places[name]}.{kind}".lstrip(".")] for name in wanted for kind in wanted[name]}
 
@@ -48,28 +52,13 @@ def _layers(shapes: Mapping[str, tuple[int, ...]]) -> Layers:
     return layers
 
 
-def _by_shape(wanted: Layers, given: Layers) -> dict[str, str] | None:
-    """The layer for each of `wanted`, if each has one candidate and no layer is left over."""
+def _by_shape(wanted: Layers, given: Layers) -> dict[str, str]:
+    """The layer for each of `wanted` that has one candidate."""
     fitting = {
         name: [path for path in given if given[path] == wanted[name] and _side(path) in (None, _side(name))]
         for name in wanted
     }
-    places = {name: paths[0] for name, paths in fitting.items() if len(paths) == 1}
-    return places if len(set(places.values())) == len(wanted) == len(given) else None
-
-
-def _by_number(wanted: Layers, given: Layers) -> dict[str, str] | None:
-    """The layers of `given` in the order of their numbers, encoder first, if they are called alike but for these."""
-    in_order = sorted(given, key=lambda path: (_side(path) == "dec", [int(each) for each in re.findall(r"\d+", path)]))
-    patterns = sorted({(str(_side(path)), re.sub(r"\d+", "#", path)) for path in given})
-    # layers declared in another order than they are numbered in need not run in either; .safetensors sorts its keys
-    declared, sorted_keys = (sorted(paths, key=lambda path: _side(path) == "dec") for paths in (given, sorted(given)))
-    if [side for side, _ in patterns] not in (["None"], ["dec", "enc"]) or declared not in (in_order, sorted_keys):
-        return None
-    if len(given) != len(wanted):
-        return None
-    places = dict(zip(wanted, in_order, strict=True))
-    return places if all(_side(path) in (None, _side(name)) for name, path in places.items()) else None
+    return {name: paths[0] for name, paths in fitting.items() if len(paths) == 1}
 
 
 def _side(name: str) -> str | None:

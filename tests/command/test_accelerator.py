@@ -1,9 +1,7 @@
 """What JAX is asked to run on, and what else the environment says to it."""
 
 import json
-import os
 import warnings
-from importlib.machinery import ModuleSpec
 
 import jax
 import pytest
@@ -102,30 +100,3 @@ def test_a_machines_idle_accelerator_is_named(monkeypatch, tmp_path, there, says
     finally:
         jax.config.update("jax_platforms", before)
     assert [f"this machine has {says}" in str(warning.message) for warning in seen] == [True] * (says is not None)
-
-
-@pytest.mark.parametrize(
-    ("chip", "variables", "hidden"),
-    [
-        (None, {}, True),
-        ("accel0", {}, False),
-        ("vfio/0", {}, False),
-        (None, {"JAX_PLATFORMS": "tpu"}, False),
-        (None, {"TPU_LIBRARY_PATH": "/packages/libtpu/libtpu.so"}, True),
-        (None, {"TPU_LIBRARY_PATH": "/mine/libtpu.so"}, False),
-    ],
-)
-def test_a_tpu_that_is_not_there_is_not_asked_for(monkeypatch, tmp_path, chip, variables, hidden):
-    for name in ("JAX_PLATFORMS", "TPU_ACCELERATOR_TYPE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TPU_LIBRARY_PATH", "")  # restored afterwards
-    monkeypatch.delenv("TPU_LIBRARY_PATH")
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    package = ModuleSpec("libtpu", None, origin="/packages/libtpu/__init__.py")
-    monkeypatch.setattr(accelerator.importlib.util, "find_spec", lambda name: package)
-    (tmp_path / "dev" / "vfio").mkdir(parents=True)
-    if chip:
-        (tmp_path / "dev" / chip).touch()
-    accelerator.hide_missing_tpu(tmp_path)
-    assert (os.environ.get("TPU_LIBRARY_PATH") == accelerator.__file__) == hidden

@@ -33,7 +33,6 @@ def undisturbed(monkeypatch):
     monkeypatch.setattr(command, "_is_run", False)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    monkeypatch.setenv("TPU_LIBRARY_PATH", os.environ.get("TPU_LIBRARY_PATH", ""))
 
 
 def outcome(main, capsys, monkeypatch):
@@ -59,7 +58,7 @@ def raising(error):
         (PermissionError(errno.EACCES, "no", "a"), "permission denied at a; get the permission or name another file"),
         (PermissionError(errno.EPERM, "no", b"a"), "operation not permitted at a; get the permission or"),
         (NotADirectoryError(errno.ENOTDIR, "no", "a"), "not a directory at a; name another file or directory"),
-        (OSError(errno.EMFILE, "many"), "too many open files; raise the limit on open files (ulimit -n)"),
+        (OSError(errno.EMFILE, "many"), "too many open files; raise the limit (ulimit -a)"),
         (MemoryError(), "error: out of memory; end other programs"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "error: the device is out of memory; end other programs"),
     ],

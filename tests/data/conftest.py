@@ -17,15 +17,13 @@ def offline(monkeypatch):
 
 @pytest.fixture
 def taken_for_official(monkeypatch):
-    """`taken_for_official(name, folder)`: the checksums of the files in `folder` become the official ones of `name`."""
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.download import checksums
+    """`taken_for_official(name, folder)`: the content of the files in `folder` becomes the official one of `name`."""
+    from jaxae.data import layouts, official
 
     def replace(name: str, folder: Path) -> None:
-        urls = tfds.builder_cls(name).url_infos
-        known = checksums.get_all_url_infos()
-        found = {url: checksums.compute_url_info(folder / url.rsplit("/", 1)[1]) for url in urls}
-        monkeypatch.setattr(checksums, "get_all_url_infos", lambda: known | found)
+        [found] = layouts.find_layouts(name, folder)
+        digests = tuple(layouts.content_digest(found.splits[split]) for split in layouts.SPLITS)
+        monkeypatch.setitem(official.CONTENT, name, digests)
 
     return replace
 

@@ -75,17 +75,15 @@ def few():
 
 
 def test_a_small_archive(tmp_path, few, taken_for_official):
-    members = {"../escape.txt": b"outside", **official_members(few)}  # what is not asked for is not read
-    write_archive(tmp_path / "cifar-10-binary.tar.gz", members)
+    write_archive(tmp_path / "cifar-10-binary.tar.gz", official_members(few))
     taken_for_official("cifar10", tmp_path)
     prepare("cifar10", tmp_path / "data", tmp_path)
     for split, (images, labels) in few.items():
         np.testing.assert_array_equal(in_order_of_ids(tmp_path / "data", split)[0], images)
         np.testing.assert_array_equal(in_order_of_ids(tmp_path / "data", split)[1], labels)
-    assert not (tmp_path.parent / "escape.txt").exists()
 
 
-def test_an_archive_that_is_not_the_official_one(tmp_path, few, taken_for_official):
+def test_an_archive_that_is_not_the_official_one(tmp_path, few):
     path = tmp_path / "cifar-10-binary.tar.gz"
     members = official_members(few)
     write_archive(path, members)
@@ -98,18 +96,22 @@ def test_an_archive_that_is_not_the_official_one(tmp_path, few, taken_for_offici
             layouts.find_layouts("cifar10", path)
     del members["cifar-10-batches-bin/test_batch.bin"]
     write_archive(path, members)
-    taken_for_official("cifar10", tmp_path)
     with pytest.raises(UserError, match=r"holds no whole cifar10 \(it lacks test_batch\.bin\)"):
         prepare("cifar10", tmp_path / "data", tmp_path)
 
 
-def test_a_link_in_the_archive_is_no_file(tmp_path):
-    path = tmp_path / "links.tar.gz"
+def test_an_archive_with_anything_outside_is_refused(tmp_path, few):
+    path = tmp_path / "bad.tar.gz"
+    write_archive(path, {"../escape.txt": b"outside", **official_members(few)})
+    with pytest.raises(UserError, match=r"bad\.tar\.gz holds no whole cifar10 .*outside"):
+        layouts.find_layouts("cifar10", path)
+    assert not (tmp_path.parent / "escape.txt").exists()
     with tarfile.open(path, "w:gz") as archive:
         link = tarfile.TarInfo("test_batch.bin")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
         archive.addfile(link)
-    assert layouts.find_layouts("cifar10", path) == []
+    with pytest.raises(UserError, match=r"bad\.tar\.gz holds no whole cifar10 .*absolute"):
+        layouts.find_layouts("cifar10", path)
 
 
 def test_cifar100_comes_with_the_same_code(tmp_path, taken_for_official):

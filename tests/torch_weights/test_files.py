@@ -283,12 +283,11 @@ def test_broken_files_are_one_line(torch, tmp_path):
         (torch.zeros(3), "holds no state dict"),
         ({}, "holds no state dict"),
         ({"a.weight": torch.zeros(3, dtype=torch.int32)}, "of shape (3,) is not made of finite"),
-        ({"a.weight": torch.zeros(1).expand(10**12)}, "is sparse, has no values or is far too large"),
-        ({"a.weight": torch.eye(3).to_sparse()}, "is sparse"),
-        ({"a.weight": torch.zeros(3, device="meta")}, "has no values"),
+        ({"a.weight": torch.eye(3).to_sparse()}, "is no tensor of values"),
+        ({"a.weight": torch.zeros(3, device="meta")}, "is no tensor of values"),
         ({"a.weight": torch.tensor([float("nan")])}, "is not made of finite float32 values"),
         ({"a.weight": torch.tensor([1e300], dtype=torch.float64)}, "is not made of finite float32 values"),
-        ({"a.weight": torch.zeros(3), "epoch": 3}, "'epoch' in the state dict is no tensor"),
+        ({"a.weight": torch.zeros(3), "epoch": 3}, "'epoch' in the state dict is no tensor of values"),
     ):
         torch.save(content, path)
         assert message in refusal(path)
@@ -323,7 +322,7 @@ def zipped(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def test_broken_npz_are_one_line(tmp_path, monkeypatch):
+def test_broken_npz_are_one_line(tmp_path):
     path = tmp_path / "model.npz"
     whole = files.state_dict_bytes(state_dict_of("cifar"), ".npz")
     claim = io.BytesIO()
@@ -344,16 +343,10 @@ def test_broken_npz_are_one_line(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w"):
         pass
     assert "holds no tensors" in refusal(path)
-    monkeypatch.setattr(files, "LARGEST", 1000)
-    path.write_bytes(zipped("a.weight.npy", npy(np.zeros(1000))))
-    assert "far too large" in refusal(path)
 
 
-@pytest.mark.parametrize(("suffix", "package", "remedy"), [
-    (".pt", "torch", r"pip install -e '.\[torch\]', or take a .safetensors or .npz file"),
-    (".safetensors", "safetensors.numpy", r"pip install -e '.\[safetensors\]'"),
-])  # fmt: skip
-def test_a_missing_package_is_one_line(torch, tmp_path, monkeypatch, suffix, package, remedy):
+def test_a_missing_package_is_one_line(torch, tmp_path, monkeypatch):
+    suffix, package, remedy = ".pt", "torch", r"pip install -e '.\[torch\]', or take a .safetensors or .npz file"
     path = tmp_path / f"model{suffix}"
     path.write_bytes(files.state_dict_bytes(state_dict_of("cifar"), suffix))
     monkeypatch.setitem(sys.modules, package, None)

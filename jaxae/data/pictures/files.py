@@ -43,17 +43,12 @@ class PictureFile(NamedTuple):
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turn every error of the block into a UserError that names the picture file `path`."""
-    from PIL import Image
-
     try:
         yield
     except UserError as error:
         raise error if str(error).startswith(f"{path}: ") else UserError(f"{path}: {error}") from None
     except Exception as error:  # whatever the decoders make of broken bytes
-        if isinstance(error, Image.DecompressionBombError):
-            most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-            said = f"more than {most:,.0f} megapixels, which may be a decompression bomb"
-        elif isinstance(error, OSError) and error.strerror:
+        if isinstance(error, OSError) and error.strerror:
             said = error.strerror.lower()
         else:
             said = " ".join(str(error).replace(str(path), "it").split()) or type(error).__name__
@@ -109,11 +104,9 @@ def write_picture(path: Path, file: PictureFile, restored: list[Float32[np.ndarr
         try:
             file.format.write(temporary, file.stored._replace(arrays=arrays))
             again = file.format.read(temporary, []).arrays
-        except OSError as error:
-            if error.errno is not None:  # no space, no right: of the place, and not of the picture
-                raise
-            raise UserError(f"{path}: cannot be written: {error}") from error
         except Exception as error:  # whatever the encoders make of what is new to them
+            if isinstance(error, OSError) and error.errno is not None:  # no space, no right: of the place
+                raise
             raise UserError(f"{path}: cannot be written: {str(error) or type(error).__name__}") from error
         alike = [(x.shape, x.dtype) for x in again] == [(x.shape, x.dtype) for x in arrays]
         if not alike or not (file.format.is_lossy or all(map(np.array_equal, again, arrays))):

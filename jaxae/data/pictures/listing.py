@@ -2,9 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from jaxae.data.pictures.formats import SUFFIXES
 from jaxae.errors import UserError
@@ -13,54 +11,41 @@ from jaxae.errors import UserError
 _HIDDEN = {"@eadir", "@recycle", "#recycle", "$recycle.bin", "__macosx", "lost+found", "thumbs.db", "desktop.ini"}
 
 
-class Listing(NamedTuple):
-    """The files in a folder.
+def list_pictures(folder: Path, out: Path | None = None) -> tuple[list[Path], str]:
+    """The pictures below `folder`, known by their suffixes, and its other files as text, such as "3 .heic, 1 .txt".
 
-    Attributes:
-        files: The pictures, sorted.
-        others: The number of other files by suffix, links to nothing and devices included.
+    Hidden folders and files are skipped, and so is the folder `out`. Links to folders are followed, after the folders
+    beside them. Each folder is entered once.
+
+    Raises:
+        UserError: There is no such folder, or no picture.
     """
-
-    files: list[Path]
-    others: dict[str, int]
-
-    def describe_others(self) -> str:
-        """The other files, such as "3 .heic, 1 .npy"."""
-        return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(self.others.items()))
-
-
-def list_pictures(folder: Path, out: Path | None = None) -> Listing:
-    """The pictures below `folder`, known by their suffixes.
-
-    Hidden folders and files are skipped, and so is the folder `out`. Links to folders are followed. Each folder is
-    entered once, under its own name if it has one below `folder`.
-    """
-    files, others = [], Counter()
-    for file in _walk(folder, None if out is None else out.resolve()):
-        if file.suffix.lower() in SUFFIXES and file.is_file():
-            files.append(file)
-        else:
-            others[file.suffix.lower() or "without suffix"] += 1
-    return Listing(sorted(files), dict(others))
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}: name the one that holds the pictures")
+    pictures, counts = [], Counter()
+    entered = set() if out is None else {os.path.realpath(out)}
+    for place, folders, names in os.walk(folder, onerror=_fail, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in entered else sorted(filter(_is_shown, folders))
+        folders.sort(key=lambda name, place=place: os.path.islink(os.path.join(place, name)))
+        for path in [Path(place, name) for name in names if _is_shown(name) and real not in entered]:
+            if path.suffix.lower() in SUFFIXES and path.is_file():
+                pictures.append(path)
+            else:  # links to nothing and devices, too
+                counts[path.suffix.lower() or "without suffix"] += 1
+        entered.add(real)
+    others = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
+    if not pictures:
+        raise UserError(f"{folder} holds no picture that can be read{f': {others}' if others else ''}")
+    return sorted(pictures), others
 
 
-def _walk(top: Path, out: Path | None) -> Iterator[Path]:
-    seen: set[str] = set()
-    folders, links = [top], []
-    while folders or links:
-        folder = folders.pop() if folders else links.pop(0)
-        real = os.path.realpath(folder)
-        if real in seen or (out is not None and Path(real) == out):
-            continue
-        seen.add(real)
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name.startswith(".") or entry.name.lower() in _HIDDEN:
-                    continue
-                if os.path.isdir(entry):  # `entry.is_dir` raises for a link to itself
-                    (links if entry.is_symlink() else folders).append(folder / entry.name)
-                else:
-                    yield folder / entry.name
+def _fail(error: OSError) -> None:
+    raise error
+
+
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in _HIDDEN
 
 
 def find_pictures(inputs: tuple[Path, ...], out: Path) -> tuple[dict[Path, Path], list[str]]:
@@ -81,13 +66,10 @@ def find_pictures(inputs: tuple[Path, ...], out: Path) -> tuple[dict[Path, Path]
     for path in inputs:
         if path.is_dir():
             inside = out.resolve() != path.resolve() and out.resolve().is_relative_to(path.resolve())
-            listing = list_pictures(path, out if inside else None)
-            others = listing.describe_others()
-            if not listing.files:
-                raise UserError(f"{path} holds no picture that can be read{f': {others}' if others else ''}")
+            pictures, others = list_pictures(path, out if inside else None)
             if others:
                 left.append(f"left out of {path}, no pictures that can be read: {others}")
-            named = {out / file.relative_to(path): file for file in listing.files}
+            named = {out / file.relative_to(path): file for file in pictures}
         elif path.is_file():
             named = {out / path.name: path}
         else:

@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +23,10 @@ def read_numpy(path: Path, notes: list[str]) -> Stored:
     too_large = UserError(f"its arrays have more than {most / 1e6:,.0f} megapixels; split it")
     with path.open("rb") as file:
         content = np.load(file, allow_pickle=False)
-        is_archive, save = not isinstance(content, np.ndarray), np.save
+        is_archive = not isinstance(content, np.ndarray)
         if is_archive and sum(each.file_size for each in content.zip.infolist()) > 8 * most:
             raise too_large  # before anything is unpacked
         arrays = dict(content) if is_archive else {"the array": content}
-        if is_archive:
-            save = np.savez_compressed if any(x.compress_type for x in content.zip.infolist()) else np.savez
     pages = []
     for name, array in arrays.items():
         coloured = array.ndim > 2 and array.shape[-1] in (1, 3)
@@ -37,18 +36,22 @@ def read_numpy(path: Path, notes: list[str]) -> Stored:
         pages += list(array.reshape(-1, *(array.shape[-3:] if coloured else (*array.shape[-2:], 1))))
     if sum(page[..., 0].size for page in pages) > most:
         raise too_large
-    return Stored(pages, extras=({name: array.shape for name, array in arrays.items()}, save))
+    return Stored(pages, extras=({name: array.shape for name, array in arrays.items()}, is_archive))
 
 
 def write_numpy(path: Path, stored: Stored) -> None:
     """Write arrays of the names and shapes that were read; see `Format`."""
-    shapes, save = stored.extras
+    shapes, is_archive = stored.extras
     ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
     parts = np.split(np.concatenate([x.ravel() for x in stored.arrays]), ends)  # and nothing behind the last end
     dtype = stored.arrays[0].dtype  # with its order of bytes, which `concatenate` drops
-    arrays = [part.reshape(shape).astype(dtype) for part, shape in zip(parts, shapes.values(), strict=False)]
+    wanted = zip(shapes, parts, strict=False)
+    arrays: dict[str, Any] = {name: part.reshape(shapes[name]).astype(dtype) for name, part in wanted}
     with path.open("wb") as file:
-        save(file, *arrays) if save is np.save else save(file, **dict(zip(shapes, arrays, strict=True)))
+        if is_archive:
+            np.savez_compressed(file, **arrays)
+        else:
+            np.save(file, *arrays.values())
 
 
 def read_pnm(path: Path, notes: list[str]) -> Stored:

@@ -1,7 +1,6 @@
 """TIFF: pages of any depth, with their tags copied as they are. So ImageJ and OME find their axes in the copy."""
 
 import io
-import logging
 import math
 import re
 import struct
@@ -31,15 +30,12 @@ def read_tiff(path: Path, notes: list[str]) -> Stored:
     import tifffile
     from PIL import Image
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said in one line, here
     arrays, directories, states = [], [], set()
     with tifffile.TiffFile(path) as file:
         pages: list[Any] = [page.aspage() for page in file.pages]
         if any(page.photometric in _RAW or _DNG in page.tags or (page.subifds and page.subfiletype) for page in pages):
             raise UserError("a camera's raw file (DNG and others): develop it, and save it as TIFF or PNG")
         whole = [page for page in pages if len(pages) == 1 or not page.subfiletype & 0b101]
-        if not whole:
-            raise UserError("there is no whole page in it")
         if len(whole) < len(pages) or any(page.subifds for page in pages):
             notes.append("not carried over: reduced copies (thumbnails, pyramid levels) and masks")
         if any(code in page.tags for page in whole for code in _BLOCKS):
@@ -57,8 +53,8 @@ def read_tiff(path: Path, notes: list[str]) -> Stored:
             arrays += list(planes)
             states.add((int(page.tags.valueof(_ORIENTATION, default=1)), options["photometric"] == "miniswhite"))
             directories.append((len(planes), options | ({"truncate": True, "compression": None} if is_stack else {})))
-        if len(states) > 1:
-            raise UserError("its pages are turned differently, or some are negatives; give each a file of its own")
+        if len(states) != 1:
+            raise UserError("its pages are turned differently, some are negatives, or none is whole; split it")
         ((orientation, inverted),) = states
         stated = None if arrays[0].dtype == np.uint8 else _stated(file, whole[0])
         return Stored(arrays, orientation, (file.byteorder, file.is_bigtiff, directories), stated, inverted)
@@ -105,11 +101,7 @@ def _decode_elsewhere(page: Any, file: Any) -> np.ndarray:
             return 255 - values if page.photometric == _WHITE_IS_ZERO else values
     import cv2
 
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        _, read = cv2.imdecodemulti(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED, range=(number, number + 1))
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+    _, read = cv2.imdecodemulti(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED, range=(number, number + 1))
     shape = page.imagelength, page.imagewidth, page.samplesperpixel
     if not read or read[0].size != math.prod(shape) or read[0].dtype != page.dtype:
         raise UserError(f"compressed by {page.compression.name}, or damaged: save it without compression")
@@ -129,7 +121,7 @@ def _options(page: Any, file: Any, channels: int) -> dict[str, Any]:
     x, y, unit = (page.tags.valueof(code) for code in (_X, _Y, _UNIT))
     return {
         "photometric": _COLOURS[page.photometric],
-        "planarconfig": None if channels == 1 else "separate" if page.planarconfig == 2 else "contig",
+        "planarconfig": None if channels == 1 else "contig",
         "extrasamples": [2] if channels in (2, 4) else None,
         "compression": None if page.compression == 1 else "zlib",
         "extratags": tags,
@@ -158,8 +150,6 @@ def write_tiff(path: Path, stored: Stored) -> None:
         for count, options in directories:
             planes = np.stack(stored.arrays[start : start + count])
             start += count
-            if options["planarconfig"] == "separate":
-                planes = np.moveaxis(planes, -1, 1)
             planes = planes.squeeze(-1) if options["planarconfig"] is None else planes
             planes = planes if "truncate" in options else planes[0]
             file.write(planes, metadata=None, software=False, contiguous=False, **options)

@@ -46,6 +46,6 @@ def test_links_to_folders_are_entered_once(tmp_path):
     (photos / "broken.png").symlink_to(tmp_path / "nowhere")
     (photos / "itself.png").symlink_to("itself.png")
     os.mkfifo(photos / "pipe.tif")
-    listed = listing.list_pictures(photos)
-    assert listed.files == [photos / "a" / "1.png", photos / "linked" / "2.png"]
-    assert listed.describe_others() == "2 .png, 1 .tif"
+    listed, others = listing.list_pictures(photos)
+    assert listed == [photos / "a" / "1.png", photos / "linked" / "2.png"]
+    assert others == "2 .png, 1 .tif"
