@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxae.denoising import tiles
-from jaxae.denoising.tiles import Picture
 from jaxae.errors import UserError
 from jaxae.runs.trained import TrainedRun, load_twin
 
 AHEAD = 6  # pictures whose sizes choose the tiles
 QUARTILE = 1.1503  # three quarters of normal values are less than this from their mean, in standard deviations
 
+Picture = Float32[np.ndarray, "_ _ _"]  # [height, width, channels]; pictures differ
 Compile = Callable[[TrainedRun, tiles.Tiling], Callable[[np.ndarray], Any]]
 
 
