@@ -1,10 +1,10 @@
 """Compare the shipped network for photographs with non-local means, on photographs that it was not trained on.
 
-    python -m benchmarks.photographs [--json FILE] [--figure FILE]
+    python -m benchmarks.photographs [--pictures FILES…] [--json FILE] [--figure FILE]
 
-The photographs are scikit-image's astronaut, chelsea and coffee and, where scikit-learn is installed, its china and
-flower. Noise is Gaussian; noisy pictures are clipped and rounded to 8 bits, as files are. Non-local means is told the
-standard deviation of the noise, and the network is not. Its strength `h` is the best of `STRENGTHS` for each noise.
+The photographs are scikit-image's astronaut, chelsea and coffee, and further ones that are named. Noise is Gaussian;
+noisy pictures are clipped and rounded to 8 bits, as files are. Non-local means is told the standard deviation of the
+noise, and the network is not. Its strength `h` is the best of `STRENGTHS` for each noise.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from skimage import color, data
 from skimage.metrics import peak_signal_noise_ratio
 from skimage.restoration import denoise_nl_means
@@ -28,15 +29,10 @@ SHOWN = "coffee", 0.1, (slice(90, 250), slice(300, 540))  # of the figure: photo
 Picture = np.ndarray  # uint8 [height, width, 3] or [height, width]
 
 
-def photographs() -> dict[str, Picture]:
+def photographs(files: list[Path]) -> dict[str, Picture]:
     """Return the photographs by name."""
     found = {name: getattr(data, name)() for name in ("astronaut", "chelsea", "coffee")}
-    try:
-        from sklearn.datasets import load_sample_image
-    except ImportError:
-        print("scikit-learn is not installed: china and flower are left out")
-        return found
-    return found | {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+    return found | {file.stem: np.asarray(Image.open(file).convert("RGB")) for file in files}
 
 
 def add_noise(picture: Picture, sigma: float, seed: int) -> Picture:
@@ -114,12 +110,13 @@ def draw(clean: Picture, sigma: float, part: tuple[slice, slice], model: Any, pa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="ready", help="what jaxae.load takes")
+    parser.add_argument("--pictures", nargs="+", type=Path, default=[], help="further photographs")
+    parser.add_argument("--weights", default="ready", help="what jaxae.load takes")
     parser.add_argument("--sigmas", nargs="+", type=float, default=SIGMAS)
     parser.add_argument("--json", type=Path, help="where the results go")
     parser.add_argument("--figure", type=Path, help="where the figure goes")
     args = parser.parse_args()
-    model, clean = jaxae.load(args.model), photographs()
+    model, clean = jaxae.load(args.weights), photographs(args.pictures)
     if args.figure:
         name, sigma, part = SHOWN
         draw(clean[name], sigma, part, model, args.figure)

@@ -37,7 +37,8 @@ class Network(nn.Module):
         size_multiple: height and width must be multiples of it.
         reach: pixels to either side that an output pixel depends on; None if that is most of an image.
         microbatch_sizes: by backend, how many images a training step is best computed on at a time.
-        least_noise: the standard deviation of noise below which outputs are worse than the images.
+        least_noise: the standard deviation of noise below which outputs are worse than the images, of a network for
+            noise of unknown strength, see `jaxae.denoising.restoring`; None for other networks.
         auto_backends: by platform, the backend that "auto" stands for if it is not the one that small networks take.
     """
 
@@ -50,7 +51,7 @@ class Network(nn.Module):
     size_multiple: ClassVar[int] = 1
     reach: ClassVar[int | None] = None
     microbatch_sizes: ClassVar[Mapping[str, int]] = {}
-    least_noise: ClassVar[float] = 0.0
+    least_noise: ClassVar[float | None] = None
     auto_backends: ClassVar[Mapping[str, str]] = {}
 
     @property
@@ -190,7 +191,7 @@ class PhotoDenoiser(Network):
     image_shape = (64, 64, 3)
     size_multiple = 2
     reach = 12  # two pixels for each layer
-    least_noise = 0.007
+    least_noise = 0.004
     auto_backends: ClassVar[Mapping[str, str]] = {"cpu": "xla"}
     microbatch_sizes: ClassVar[Mapping[str, int]] = {"xla": 4}
     features: ClassVar[int] = 40

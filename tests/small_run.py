@@ -24,12 +24,20 @@ def draw_params(model: networks.Network, seed: int = 0) -> dict:
     return jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(-0.2, 0.2, leaf.shape), jnp.float32), shapes)
 
 
+DATA = {  # of each network: an embedded data set, and the strength of its noise
+    "mnist": ("digits", 0.5),
+    "cifar": ("photo_patches", 0.1),
+    "photo": ("photo_crops", 0.1),
+    "photo_grey": ("photo_crops_grey", 0.1),
+}
+
+
 def write_run(run_dir: Path, network: str, epoch: int = 3, seed: int = 0, **train: object) -> dict:
     """Make `run_dir` a run of the network called `network` on its embedded data set; returns its parameters.
 
     Further arguments are fields of `TrainConfig`.
     """
-    data, factor = {"mnist": ("digits", 0.5), "cifar": ("photo_patches", 0.1)}[network]
+    data, factor = DATA[network]
     settings = TrainConfig(10, 128, 1e-3, **{"lsuv": False, "reflect_padding": 0} | train)
     config = Config(DataConfig(data), NoiseConfig("gaussian", factor), settings, network=network, seed=seed)
     directory.claim(run_dir, config, Launch(run_dir=run_dir))

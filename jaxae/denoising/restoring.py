@@ -1,7 +1,8 @@
 """Pictures restored by a trained network: how strongly, and what noise it found.
 
-A picture with next to no noise stays as it is, if the network says from which noise on it makes pictures better
-(`Network.least_noise`).
+A network that is not told how strong the noise is takes fine texture for noise. Where noise is even over a picture, the
+flat parts show how strong it is, so nowhere more is taken away than there, and a picture with next to no noise stays as
+it is. That holds for networks that say from which noise on they make pictures better (`Network.least_noise`).
 """
 
 import itertools
@@ -17,7 +18,10 @@ from jaxae.errors import UserError
 from jaxae.runs.trained import TrainedRun, load_twin
 
 AHEAD = 6  # pictures whose sizes choose the tiles
-QUARTILE = 1.1503  # three quarters of normal values are less than this from their mean, in standard deviations
+WINDOW = 9  # pixels a side in which the noise is measured
+FLAT = 0.25  # the share of windows that count as flat
+SLACK = 1.1  # what is taken away in a window scatters, and its strength is that of the flattest ones
+INSIDE = 0.9  # the share of pixels in a window that are neither black nor white, which clips noise
 
 Picture = Float32[np.ndarray, "_ _ _"]  # [height, width, channels]; pictures differ
 Compile = Callable[[TrainedRun, tiles.Tiling], Callable[[np.ndarray], Any]]
@@ -29,8 +33,7 @@ class Restored(NamedTuple):
     Attributes:
         tag: what came with the picture.
         values: the restored values, those of the picture itself if `noise` is next to none.
-        noise: an estimate of the standard deviation of the noise, from what the network takes away: too low by up to a
-            quarter where noise is strong or the picture is mostly black or white.
+        noise: an estimate of the standard deviation of the noise, see `limit_removal`.
     """
 
     tag: Any
@@ -71,11 +74,28 @@ def restore(
         apply, stream = compile_network(own, tiling), noted(itertools.chain(first, rest))
         for tag, values in tiles.restore_pictures(apply, tiling, own.network.image_shape[2], stream):
             noisy = given.popleft()
-            noise = estimate_noise(noisy, values)
-            kept = noise < own.network.least_noise
-            yield Restored(tag, noisy if kept else noisy + np.float32(strength) * (values - noisy), noise)
+            limited, noise = limit_removal(noisy, values)
+            least = own.network.least_noise
+            if least is not None:
+                values = noisy if noise < least else limited
+            yield Restored(tag, noisy if values is noisy else noisy + np.float32(strength) * (values - noisy), noise)
 
 
-def estimate_noise(noisy: Float32[np.ndarray, "..."], restored: Float32[np.ndarray, "..."]) -> float:
-    """Return the standard deviation of a normal distribution with the upper quartile of what was taken away."""
-    return float(np.quantile(np.abs(restored - noisy), 0.75)) / QUARTILE
+def limit_removal(noisy: Picture, restored: Picture) -> tuple[Picture, float]:
+    """Limit what was taken away from a picture, in each window, to what was taken away from its flat parts.
+
+    Args:
+        noisy: the picture.
+        restored: what the network made of it.
+
+    Returns:
+        The restored picture, and the standard deviation of what was taken away from the flat parts.
+    """
+    from scipy.ndimage import uniform_filter
+
+    removed = restored - noisy
+    local = np.sqrt(np.maximum(uniform_filter(np.mean(np.square(removed), -1), WINDOW), 0))
+    inside = uniform_filter(np.float32(np.all((noisy > 0) & (noisy < 1), -1)), WINDOW) > INSIDE
+    noise = float(np.quantile(local[inside] if inside.any() else local, FLAT))
+    share = np.minimum(1, SLACK * noise / np.maximum(local, np.finfo(np.float32).tiny))
+    return noisy + share.astype(np.float32)[..., None] * removed, noise
