@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 IMAGES, NOISE, LEARNING_RATE = 8192, 0.5, 1e-3
-SHAPES = {"mnist": (28, 28, 1), "cifar": (32, 32, 3)}
+SHAPES = {"mnist": (28, 28, 1), "cifar": (32, 32, 3), "photo": (64, 64, 3)}
 
 
 def pixels(network: str, count: int) -> np.ndarray:
@@ -42,13 +42,12 @@ class Jaxae:
     """`jaxae.training`: the epoch as one program."""
 
     def __init__(self, network: str, batch_size: int, precision: str, weights: str, **_):
-        import jax.numpy as jnp
         import optax
 
         from jaxae import networks, noise, training
 
         self.network, self.batch_size, self.weights = network, batch_size, weights
-        self.model = networks.NETWORKS[network](dtype=jnp.dtype(precision))
+        self.model = networks.build(network, precision=precision)
         self.task = training.Task(self.model, optax.adam(1.0), batch_size)
         self.hyper = training.hyperparameters(0, LEARNING_RATE, noise.parse("gaussian", NOISE))
         self.programs = {}

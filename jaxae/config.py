@@ -104,7 +104,8 @@ class Config:
     seed: int = 0
     """Seed of the initial weights, the shuffling, the noise and the validation part."""
     init_from: Path | None = None
-    """Start from the parameters in the latest checkpoint of the run in this directory."""
+    """Start from the parameters in the latest checkpoint of the run in this directory, in a file of weights, or in
+    weights that ship, such as ready."""
 
     def __post_init__(self):
         _check_at_least(0, {"seed": self.seed})

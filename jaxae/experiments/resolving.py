@@ -4,7 +4,6 @@ Whatever can be refused is refused here, before anything is compiled.
 """
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,7 +148,7 @@ def resolve(
         noise=noise_config,
         train=settings,
         network=network,
-        init_from=config.init_from and Path(os.path.abspath(config.init_from.expanduser())),
+        init_from=config.init_from and trained.absolute_place(config.init_from),
     )
     start = trained.load_start(config.init_from, launch.run_dir, network)
     hyper = hyperparameters(config.seed, settings.learning_rate or 0.0, noise)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -138,6 +139,12 @@ def save_weights(run: TrainedRun, path: Path | str, dtype: Literal["float32", "f
 def _build(config: Config) -> networks.Network:
     settings = config.train
     return networks.build(config.network, settings.backend, settings.precision, settings.reflect_padding or 0)
+
+
+def absolute_place(run_dir: Path) -> Path:
+    """Return `run_dir` as an absolute path; the name of weights that ship stays as it is."""
+    is_name = not run_dir.exists() and (SHIPPED / f"{run_dir}{SUFFIX}").is_file()
+    return run_dir if is_name else Path(os.path.abspath(run_dir.expanduser()))
 
 
 def load_twin(run: TrainedRun) -> TrainedRun:

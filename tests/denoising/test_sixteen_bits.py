@@ -53,3 +53,5 @@ def test_noisy_pictures_of_sixteen_bits_come_back_better_and_as_those_of_eight(t
     given, restored = mean_psnr(tmp_path / "sixteen", 100, 3500, np.uint16)
     assert restored > given + 3
     assert restored == pytest.approx(of_eight, abs=0.3)
+    given, restored = mean_psnr(tmp_path / "other", 300, 9000, np.uint16)
+    assert restored > given + 3
