@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from jaxae import command, evaluate, extensions
 from jaxae.data import folder, official, preparation
-from jaxae.denoising import pipeline
+from jaxae.denoising import tiles
 from jaxae.errors import UserError
 from jaxae.experiments import running, sweep
 from jaxae.runs import directory, summary
@@ -199,7 +199,7 @@ def bench(work: Path) -> Iterator[Bench]:
         patched.setattr(sweep, "train_members", lambda *_: sys.exit(0))
         patched.setattr(evaluate, "score", lambda *_: Scores({name: np.zeros(1, np.float32) for name in means}))
         patched.setattr(summary, "means_with_noisy", lambda *_: means)
-        patched.setattr(pipeline, "_compile", lambda *_: lambda tiles: tiles)
+        patched.setattr(tiles, "compile_network", lambda *_: lambda images: images)
         patched.setattr(folder, "CACHE_WORTH", float("inf"))  # on a busy machine any folder is worth keeping
         patched.setattr(official, "why_unreachable", lambda name: "its host cannot be reached")
         patched.setattr(preparation, "_build", unprepared)
