@@ -10,7 +10,7 @@ from PIL import Image
 from jaxae.config import Config, DataConfig, Launch, NoiseConfig, TrainConfig
 from jaxae.errors import UserError
 from jaxae.experiments import cifar10_denoise, resolving, running
-from tests.process import command, refused
+from tests.process import command
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +94,13 @@ def test_other_targets_are_refused(pictures, tmp_path, target):
         )
 
 
-def test_an_odd_pair_is_one_line(pictures, tmp_path):
+def test_pairs_that_are_none_are_refused(pictures, tmp_path):
     place = shutil.copytree(pictures, tmp_path / "odd")
-    Image.new("RGB", (50, 40)).save(place / "noisy" / "noisy_3.png")
-    said = refused(
-        command(
-            "jaxae.experiments.cifar10_denoise",
-            *("--data.name", f"pairs:{place / 'noisy'},{place / 'clean'}", "--run-dir", tmp_path / "run"),
-        )
-    )
-    assert "noisy_3.png is 50×40 pixels and" in said
+    for picture in (place / "noisy").iterdir():
+        Image.new("RGB", (50, 40)).save(picture)
+    words = ("--data.name", f"pairs:{place / 'noisy'},{place / 'clean'}", "--run-dir", tmp_path / "run")
+    result = command("jaxae.experiments.cifar10_denoise", *words)
+    assert result.status == 2
+    assert "noisy_0.png is 50×40 pixels and" in result.err
+    assert result.err.strip().splitlines()[-1].startswith("error: ")
     assert not (tmp_path / "run").exists()

@@ -121,7 +121,7 @@ def test_a_batch_size_that_nobody_named_fits_the_devices(prepared_data, tmp_path
         ({"train": TrainConfig(target="noisy"), "noise": NoiseConfig("salt")}, "gaussian, uniform, speckle or poisson"),
         ({"data": DataConfig("digits_small", 100)}, "`batch_size` 128: more than the 100 .* at most 100"),
         ({"train": TrainConfig(epochs=2**31 // 2 + 1)}, r"`epochs` .* fewer than 2\*\*31"),
-        ({"network": "resnet"}, r"no network 'resnet'.* \(there are: mnist, cifar\)"),
+        ({"network": "resnet"}, r"no network 'resnet'.* \(there are: mnist, cifar, photo, photo_grey\)"),
         ({"network": "cifar"}, "28×28×1"),
         ({"recipe": "slow"}, r"no recipe 'slow'.* \(there are: plain, fast\)"),
         ({"train": TrainConfig(target="cleen")}, "no training target 'cleen'; did you mean clean"),
