@@ -191,7 +191,7 @@ class PhotoDenoiser(Network):
     image_shape = (64, 64, 3)
     size_multiple = 2
     reach = 12  # two pixels for each layer
-    least_noise = 0.004
+    least_noise = 0.006
     auto_backends: ClassVar[Mapping[str, str]] = {"cpu": "xla"}
     microbatch_sizes: ClassVar[Mapping[str, int]] = {"xla": 4}
     features: ClassVar[int] = 40

@@ -1,8 +1,8 @@
 """Pictures restored by a trained network: how strongly, and what noise it found.
 
 A network that is not told how strong the noise is takes fine texture for noise. Where noise is even over a picture, the
-flat parts show how strong it is, so nowhere more is taken away than there, and a picture with next to no noise stays as
-it is. That holds for networks that say from which noise on they make pictures better (`Network.least_noise`).
+flatter half shows how strong it is, so nowhere more is taken away than there, and a picture with next to no noise stays
+as it is. That holds for networks that say from which noise on they make pictures better (`Network.least_noise`).
 """
 
 import itertools
@@ -19,8 +19,6 @@ from jaxae.runs.trained import TrainedRun, load_twin
 
 AHEAD = 6  # pictures whose sizes choose the tiles
 WINDOW = 9  # pixels a side in which the noise is measured
-FLAT = 0.25  # the share of windows that count as flat
-SLACK = 1.1  # what is taken away in a window scatters, and its strength is that of the flattest ones
 INSIDE = 0.9  # the share of pixels in a window that are neither black nor white, which clips noise
 
 Picture = Float32[np.ndarray, "_ _ _"]  # [height, width, channels]; pictures differ
@@ -82,20 +80,20 @@ def restore(
 
 
 def limit_removal(noisy: Picture, restored: Picture) -> tuple[Picture, float]:
-    """Limit what was taken away from a picture, in each window, to what was taken away from its flat parts.
+    """Limit what was taken away from a picture, in each window, to the median over all windows.
 
     Args:
         noisy: the picture.
         restored: what the network made of it.
 
     Returns:
-        The restored picture, and the standard deviation of what was taken away from the flat parts.
+        The restored picture, and that median: the standard deviation of the noise, if half of the picture is flat.
     """
     from scipy.ndimage import uniform_filter
 
     removed = restored - noisy
     local = np.sqrt(np.maximum(uniform_filter(np.mean(np.square(removed), -1), WINDOW), 0))
     inside = uniform_filter(np.float32(np.all((noisy > 0) & (noisy < 1), -1)), WINDOW) > INSIDE
-    noise = float(np.quantile(local[inside] if inside.any() else local, FLAT))
-    share = np.minimum(1, SLACK * noise / np.maximum(local, np.finfo(np.float32).tiny))
+    noise = float(np.median(local[inside] if inside.any() else local))
+    share = np.minimum(1, noise / np.maximum(local, np.finfo(np.float32).tiny))
     return noisy + share.astype(np.float32)[..., None] * removed, noise
