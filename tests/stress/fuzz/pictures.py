@@ -73,7 +73,7 @@ def check_output(given: PictureFile, path: Path) -> None:
 
 
 def assert_alike(found: np.ndarray, wanted: np.ndarray) -> None:
-    """Assert that whole numbers are equal, and others, and larger ones than float32 holds, to 6 digits of the largest."""
+    """Assert that whole numbers are equal; others, and those beyond float32, to 6 digits of the largest."""
     largest = np.abs(wanted.astype(np.float64)).max(initial=0)
     most = 0 if wanted.dtype.kind in "iu" and largest < 2**24 else 1e-6 * largest
     np.testing.assert_allclose(found.astype(np.float64), wanted.astype(np.float64), rtol=0, atol=most)
