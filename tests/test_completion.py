@@ -39,7 +39,7 @@ def completed(shell, script, *words):
     ("words", "offered"),
     [
         (["tr"], ["train"]),
-        (["train", ""], ["mnist-denoise", "cifar10-denoise", "cifar10-reconstruct"]),
+        (["train", ""], ["mnist-denoise", "cifar10-denoise", "cifar10-reconstruct", "photo-denoise"]),
         (["train", "mnist-denoise", "--run"], ["--run-dir"]),
         (["train", "mnist-denoise", "--seed", "1", "--noise.f"], ["--noise.factor"]),
         (["data", "p"], ["prepare"]),

@@ -166,7 +166,7 @@ def test_adam_trajectory(name, backend):
     np.testing.assert_allclose(ours, theirs, rtol=5e-2)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_initial_weights_have_pytorchs_distribution(name):
     """Bounds and a two-sample Kolmogorov-Smirnov test for every array, over many draws of either side."""
     draws = 40

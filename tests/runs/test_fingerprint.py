@@ -109,7 +109,9 @@ def test_a_test_on_other_images_than_the_runs_own_is_said_to_be_so(tmp_path):
     write_run(tmp_path / "run", "mnist")
     run = trained.load_run(tmp_path / "run")
     add_pictures(tmp_path / "photos", range(30))
-    run = run._replace(config=dataclasses.replace(run.config, data=DataConfig(f"folder:{tmp_path / 'photos'}")))
+    run = dataclasses.replace(
+        run, config=dataclasses.replace(run.config, data=DataConfig(f"folder:{tmp_path / 'photos'}"))
+    )
     images = trained.open_test(run).images
     fingerprint.write_fingerprint(run.run_dir, fingerprint.take_fingerprint(images, images))
     trained.open_test(run)
