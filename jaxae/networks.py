@@ -37,6 +37,7 @@ class Network(nn.Module):
         size_multiple: height and width must be multiples of it.
         reach: pixels to either side that an output pixel depends on; None if that is most of an image.
         microbatch_sizes: by backend, how many images a training step is best computed on at a time.
+        is_residual: whether the outputs are the images with something added.
         least_noise: the standard deviation of noise below which outputs are worse than the images, of a network for
             noise of unknown strength, see `jaxae.denoising.restoring`; None for other networks.
         auto_backends: by platform, the backend that "auto" stands for if it is not the one that small networks take.
@@ -51,6 +52,7 @@ class Network(nn.Module):
     size_multiple: ClassVar[int] = 1
     reach: ClassVar[int | None] = None
     microbatch_sizes: ClassVar[Mapping[str, int]] = {}
+    is_residual: ClassVar[bool] = False
     least_noise: ClassVar[float | None] = None
     auto_backends: ClassVar[Mapping[str, str]] = {}
 
@@ -191,6 +193,7 @@ class PhotoDenoiser(Network):
     image_shape = (64, 64, 3)
     size_multiple = 2
     reach = 12  # two pixels for each layer
+    is_residual = True
     least_noise = 0.006
     auto_backends: ClassVar[Mapping[str, str]] = {"cpu": "xla"}
     microbatch_sizes: ClassVar[Mapping[str, int]] = {"xla": 4}

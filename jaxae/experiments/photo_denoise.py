@@ -1,12 +1,12 @@
 """Denoise photographs: Gaussian noise of factor 0.005 to 0.3, parts of scikit-image's photographs.
 
-    python -m jaxae.experiments.photo_denoise --recipe fast
+    python -m jaxae.experiments.photo_denoise --noise.clip --recipe fast
 
 Its runs are where the network of `jaxae denoise ready` comes from: see `jaxae/weights/`.
 """
 
 from jaxae.command import run_main
-from jaxae.config import Config, NoiseConfig, TrainConfig
+from jaxae.config import Config, TrainConfig
 from jaxae.experiments import running
 from jaxae.experiments.resolving import Experiment
 
@@ -15,7 +15,8 @@ EXPERIMENT = Experiment(
     data="photo_crops",
     fallback="photo_crops",
     network="photo",
-    config=Config(noise=NoiseConfig("gaussian", "0.005..0.3", clip=True), train=TrainConfig(target="psnr")),
+    config=Config(train=TrainConfig(target="psnr")),
+    gaussian_factor="0.005..0.3",
 )
 
 

@@ -44,7 +44,7 @@ class Experiment(NamedTuple):
         fallback: the embedded data set that takes its place if that cannot be had.
         network: the network that images of any size are cut for.
         config: the configuration that its command line starts from.
-        gaussian_factor: the strength of Gaussian noise.
+        gaussian_factor: the strength of Gaussian noise, or the range that each image draws its own from.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Experiment(NamedTuple):
     fallback: str
     network: str
     config: Config = Config()
-    gaussian_factor: float = 0.5
+    gaussian_factor: float | str = 0.5
 
 
 class ResolvedRun(NamedTuple):

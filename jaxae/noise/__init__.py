@@ -131,7 +131,7 @@ def parse(kind: str, factor: float | int | str | None = None, clip: bool = False
 MAX_FACTOR = 2  # of noise on images in [0, 1]; more is probably meant for values up to 255
 
 
-def resolve_noise(config: NoiseConfig, gaussian_factor: float, has_pairs: bool) -> tuple[NoiseConfig, Noise]:
+def resolve_noise(config: NoiseConfig, gaussian_factor: float | str, has_pairs: bool) -> tuple[NoiseConfig, Noise]:
     """Return `config` with the kind and Gaussian strength written out, and its noise.
 
     Args:

@@ -59,6 +59,7 @@ class Objective:
             themselves, without clean ones.
         needs_sigma: whether the noise must be Gaussian of one known strength.
         needs_float32: whether activations must be float32.
+        hides_pixels: whether the input lacks the pixels that are compared.
     """
 
     sigma: float | None = None
@@ -67,6 +68,7 @@ class Objective:
     self_supervised: ClassVar[bool] = False
     needs_sigma: ClassVar[bool] = False
     needs_float32: ClassVar[bool] = False
+    hides_pixels: ClassVar[bool] = False
 
     def prepare(self, images: Images, noise: Noise, draws: Draws) -> Batch:
         """Return what `losses` needs: arrays with the batch as their first axis, first of all the network's input.
@@ -128,6 +130,7 @@ class Noise2Self(Objective):
 
     uses_clean = False
     self_supervised = True
+    hides_pixels = True
 
     def prepare(self, images: Images, noise: Noise, draws: Draws) -> Batch:
         """Return the noisy images with masked pixels interpolated, the noisy images, and the masks.

@@ -61,6 +61,11 @@ def resolve_task(
     objective = resolve_objective(
         settings.target, settings.sigma, noise, has_pairs=has_pairs, precision=settings.precision
     )
+    if objective.hides_pixels and NETWORKS[name].is_residual:  # which outside of training are there, with their noise
+        raise UserError(
+            f"`target` {settings.target}: the {name} network adds to its input, and would copy the noise of the pixels "
+            "that are hidden in training: take `target` sure, pairs, or another network"
+        )
     return name, settings, make_task(name, settings, config.recipe, objective, images.count, devices)
 
 

@@ -59,3 +59,11 @@ def test_what_cannot_be_trained_is_refused():
     resolve(train=TrainConfig(epochs=2**28 - 1, batch_size=125))
     with pytest.raises(UserError, match="pairs have clean images"):
         resolve(has_pairs=True, train=TrainConfig(target="self"))
+
+
+def test_a_network_that_adds_to_its_input_is_not_trained_on_hidden_pixels():
+    with pytest.raises(UserError, match="`target` self: the photo network adds to its input, .*: take `target` sure"):
+        resolve(network="photo", train=TrainConfig(target="self"))
+    for target in ("clean", "psnr", "noisy", "sure"):
+        resolve(network="photo", train=TrainConfig(target=target))
+    resolve(network="cifar", train=TrainConfig(target="self"))
