@@ -62,19 +62,19 @@ def check_output(given: PictureFile, path: Path) -> None:
         arrays = [found] if isinstance(found, np.ndarray) else list(found.values())
         dtypes, found = {array.dtype for array in arrays}, np.concatenate([array.ravel() for array in arrays])
         assert dtypes == {given.stored.arrays[0].dtype}
-        assert_alike(found, np.concatenate([array.ravel() for array in given.stored.arrays]))
+        assert_alike(found, np.concatenate([array.ravel() for array in given.stored.arrays]), given)
         return
     pages = read_elsewhere(given, content)
     assert [page.shape for page in pages] == [array.shape for array in given.stored.arrays]
     for page, array in zip(pages, given.stored.arrays, strict=True):
         assert page.dtype == array.dtype
         if not given.format.is_lossy:
-            assert_alike(page, array)
+            assert_alike(page, array, given)
 
 
-def assert_alike(found: np.ndarray, wanted: np.ndarray) -> None:
-    """Assert that whole numbers are equal; others, and those beyond float32, to 6 digits of the largest."""
-    largest = np.abs(wanted.astype(np.float64)).max(initial=0)
+def assert_alike(found: np.ndarray, wanted: np.ndarray, given: PictureFile) -> None:
+    """Assert that whole numbers are equal; others, and those beyond float32, to 6 digits of the largest in the file."""
+    largest = max(np.abs(array.astype(np.float64)).max(initial=0) for array in given.stored.arrays)
     most = 0 if wanted.dtype.kind in "iu" and largest < 2**24 else 1e-6 * largest
     np.testing.assert_allclose(found.astype(np.float64), wanted.astype(np.float64), rtol=0, atol=most)
 
