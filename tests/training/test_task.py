@@ -62,7 +62,7 @@ def test_what_cannot_be_trained_is_refused():
 
 
 def test_a_network_that_adds_to_its_input_is_not_trained_on_hidden_pixels():
-    with pytest.raises(UserError, match="`target` self: the photo network adds to its input, .*: take `target` sure"):
+    with pytest.raises(UserError, match=r"`target` self: the photo network adds to its input, .*: take `target` sure"):
         resolve(network="photo", train=TrainConfig(target="self"))
     for target in ("clean", "psnr", "noisy", "sure"):
         resolve(network="photo", train=TrainConfig(target=target))
