@@ -96,3 +96,13 @@ def test_grey_pictures_go_to_the_twin_of_weights(tmp_path):
     lone = dataclasses.replace(alone, run_dir=tmp_path / "directory")  # of a run, which has no twin
     assert [each.tag for each in restore(lone, pictures[1:2], 1.0, compile_network)] == ["grey"]
     assert seen[-1] == "photo"
+
+
+@pytest.mark.parametrize(("network", "keeps"), [("photo", True), ("cifar", False)])
+def test_texture_is_kept_for_networks_for_noise_of_unknown_strength(network, keeps):
+    rng = np.random.default_rng(0)
+    picture = np.float32(0.5 + 0.02 * rng.standard_normal((64, 64, 3)))
+    picture[40:, 40:] += np.float32(rng.choice([-0.2, 0.2], (24, 24, 1)))
+    restored = next(restore(run_of(network), [(None, picture)], 1.0, lambda run, tiling: lambda x: 0 * x + 0.5))
+    assert (np.std(restored.values[48:, 48:]) > 0.15) == keeps
+    assert np.std(restored.values[:30, :30]) < 0.005

@@ -184,3 +184,11 @@ def test_a_file_that_is_not_whole_or_of_another_network_is_refused(made, tmp_pat
     trained.save_weights(dataclasses.replace(run, config=dataclasses.replace(run.config, network="mnist")), path)
     with pytest.raises(UserError, match="other arrays than the mnist network has"):
         trained.load_run(path)
+
+
+def test_the_name_of_weights_that_ship_is_no_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert trained.absolute_place(Path("ready")) == Path("ready")
+    assert trained.absolute_place(Path("other")) == tmp_path / "other"
+    (tmp_path / "ready").mkdir()
+    assert trained.absolute_place(Path("ready")) == tmp_path / "ready"
